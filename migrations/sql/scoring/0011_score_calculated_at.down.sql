@@ -1,0 +1,1 @@
+ALTER TABLE lead_score DROP COLUMN score_calculated_at;

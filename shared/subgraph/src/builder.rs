@@ -1,0 +1,198 @@
+//! Putting a subgraph together: its nouns in, a running service out.
+
+use crate::{
+    caller::Caller,
+    change::audit,
+    config::{Config, ExtraArg},
+    error::{Error, Result},
+    graphql::{Admission, Executor},
+    idempotency,
+    jwks::LocalKeys,
+    migrate::Migrations,
+    policy::Policy,
+    schema,
+    service::Service,
+};
+use async_graphql::{ObjectType, SubscriptionType};
+use futures_util::future::BoxFuture;
+use poem::endpoint::BoxEndpoint;
+use sea_orm::{EntityTrait, QuerySelect};
+use sea_orm_migration::MigratorTrait;
+use std::{
+    any::{Any, TypeId},
+    sync::Arc,
+};
+
+type Anything = Arc<dyn Any + Send + Sync>;
+type MakeState = Arc<dyn Fn(&Config) -> anyhow::Result<(TypeId, Anything)> + Send + Sync>;
+pub(crate) type Job = Arc<dyn Fn(Service) -> BoxFuture<'static, Result<()>> + Send + Sync>;
+type Routes = fn(&Service) -> Vec<(&'static str, BoxEndpoint<'static>)>;
+type MakeKeys = fn(&Config) -> anyhow::Result<LocalKeys>;
+type Command = fn(&Config, &[String]) -> anyhow::Result<()>;
+
+/// A subgraph that has not been started: its name, roots, rules and tables.
+#[derive(Clone)]
+pub struct Subgraph {
+    pub(crate) name: &'static str,
+    pub(crate) port: u16,
+    pub(crate) peers: Vec<(&'static str, u16)>,
+    pub(crate) extra_args: Vec<ExtraArg>,
+    pub(crate) commands: Vec<(&'static str, &'static str, Command)>,
+    pub(crate) migrations: Migrations,
+    pub(crate) sdl: Arc<dyn Fn() -> String + Send + Sync>,
+    pub(crate) executor: Arc<dyn Fn(&Service) -> Executor + Send + Sync>,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) tables: Vec<(&'static str, Job)>,
+    pub(crate) state: Vec<MakeState>,
+    pub(crate) demo: Option<Job>,
+    pub(crate) on_start: Option<Job>,
+    pub(crate) admission: Option<Admission>,
+    pub(crate) keys: Option<MakeKeys>,
+    pub(crate) routes: Option<Routes>,
+}
+
+impl Subgraph {
+    /// A subgraph with these roots (which must be named `Query`, `Mutation` and `Subscription`),
+    /// on this port unless configured otherwise, with the migrations of `M`.
+    pub fn new<Q, Mu, S, M>(name: &'static str, port: u16, policy: Policy) -> Self
+    where
+        Q: ObjectType + Default + 'static,
+        Mu: ObjectType + Default + 'static,
+        S: SubscriptionType + Default + 'static,
+        M: MigratorTrait + 'static,
+    {
+        Self {
+            name,
+            port,
+            peers: Vec::new(),
+            extra_args: Vec::new(),
+            commands: Vec::new(),
+            migrations: Migrations::of::<M>(),
+            sdl: Arc::new(schema::sdl::<Q, Mu, S>),
+            executor: Arc::new(schema::executor::<Q, Mu, S>),
+            policy: Arc::new(policy),
+            tables: Vec::new(),
+            state: Vec::new(),
+            demo: None,
+            on_start: None,
+            admission: None,
+            keys: None,
+            routes: None,
+        }
+        .table::<audit::Entity>("audit_log")
+        .table::<idempotency::row::Entity>("idempotency_key")
+    }
+
+    /// A table this subgraph owns; [`Subgraph::check_tables`] compares it with the entity.
+    #[must_use]
+    pub fn table<E: EntityTrait>(mut self, name: &'static str) -> Self {
+        let check: Job = Arc::new(|service: Service| {
+            Box::pin(async move {
+                E::find().limit(1).one(service.db.read()).await.map_err(Error::internal)?;
+                Ok(())
+            })
+        });
+        self.tables.push((name, check));
+        self
+    }
+
+    /// Another subgraph this one asks, and its usual port.
+    #[must_use]
+    pub fn peer(mut self, name: &'static str, port: u16) -> Self {
+        self.peers.push((name, port));
+        self
+    }
+
+    /// A flag that only this service has.
+    #[must_use]
+    pub fn arg(mut self, arg: ExtraArg) -> Self {
+        self.extra_args.push(arg);
+        self
+    }
+
+    /// A subcommand that only this service has.
+    #[must_use]
+    pub fn command(mut self, name: &'static str, about: &'static str, run: Command) -> Self {
+        self.commands.push((name, about, run));
+        self
+    }
+
+    /// Something that resolvers find through [`Service::state`], made once at start.
+    #[must_use]
+    pub fn state<T: Send + Sync + 'static>(mut self, make: fn(&Config) -> anyhow::Result<T>) -> Self {
+        let make = move |config: &Config| Ok((TypeId::of::<T>(), Arc::new(make(config)?) as Anything));
+        self.state.push(Arc::new(make));
+        self
+    }
+
+    /// Loads this service's demo data into a new database.
+    #[must_use]
+    pub fn demo<F: Future<Output = Result<()>> + Send + 'static>(mut self, load: fn(Service) -> F) -> Self {
+        self.demo = Some(Arc::new(move |service| Box::pin(load(service))));
+        self
+    }
+
+    /// Runs at every start, after migrations and demo data, before the first request.
+    #[must_use]
+    pub fn on_start<F: Future<Output = Result<()>> + Send + 'static>(
+        mut self,
+        run: fn(Service) -> F,
+    ) -> Self {
+        self.on_start = Some(Arc::new(move |service| Box::pin(run(service))));
+        self
+    }
+
+    /// A further look at each verified caller.
+    #[must_use]
+    pub fn admission<F>(mut self, check: fn(Service, Caller) -> F) -> Self
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.admission = Some(Arc::new(move |service, caller| Box::pin(check(service, caller))));
+        self
+    }
+
+    /// Where the keys are made, in the one service that makes them.
+    #[must_use]
+    pub fn keys(mut self, make: MakeKeys) -> Self {
+        self.keys = Some(make);
+        self
+    }
+
+    /// HTTP routes beside `/graphql`.
+    #[must_use]
+    pub fn routes(mut self, routes: Routes) -> Self {
+        self.routes = Some(routes);
+        self
+    }
+
+    /// The subgraph's name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The port it listens on unless configured otherwise.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The other subgraphs this one asks, by name.
+    pub fn peers(&self) -> impl Iterator<Item = &'static str> {
+        self.peers.iter().map(|(name, _)| *name)
+    }
+
+    /// The federation SDL; needs no database.
+    pub fn sdl(&self) -> String {
+        (self.sdl)()
+    }
+
+    /// The rules of who may call what.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The migrations of this service's database.
+    pub fn migrations(&self) -> &Migrations {
+        &self.migrations
+    }
+}

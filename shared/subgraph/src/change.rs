@@ -1,0 +1,162 @@
+//! One change of the data: a transaction that knows who makes it, and that cannot be committed
+//! without saying in the audit log what was done.
+
+use crate::{
+    caller::{Actor, Caller},
+    error::{Error, Result},
+    idempotency::{self, Claim},
+    service::Service,
+};
+use chrono::{DateTime, Utc};
+use sea_orm::{DatabaseTransaction, EntityTrait, IntoActiveModel};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The audit log: who did what, when, through which request.
+pub mod audit {
+    use sea_orm::entity::prelude::*;
+
+    /// One thing that was done.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "audit_log")]
+    pub struct Model {
+        /// Ordered by time.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        /// When.
+        pub at: DateTimeUtc,
+        /// `user:1`, `key:1`, `service:leads` or `system`.
+        pub actor: String,
+        /// The request it was done in.
+        pub request_id: String,
+        /// What, as `noun.verb`.
+        pub action: String,
+        /// To which row.
+        pub entity_id: String,
+        /// What changed, as JSON.
+        pub details: String,
+    }
+
+    /// No relations: the log outlives what it speaks of.
+    #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// A change under way. Dropped without [`Change::finish`], it never happened.
+pub struct Change {
+    tx: DatabaseTransaction,
+    service: Service,
+    actor: Actor,
+    request_id: String,
+    at: DateTime<Utc>,
+    records: Vec<audit::Model>,
+    claim: Option<Claim>,
+}
+
+impl Change {
+    /// Begins a change by `caller`.
+    pub async fn begin(service: &Service, caller: &Caller) -> Result<Self> {
+        let (tx, at) = (service.db.begin().await?, service.clock.now());
+        let (actor, request_id) = (caller.actor.clone(), caller.request_id.clone());
+        Ok(Self { tx, service: service.clone(), actor, request_id, at, records: Vec::new(), claim: None })
+    }
+
+    /// The transaction that everything of this change goes through.
+    pub fn tx(&self) -> &DatabaseTransaction {
+        &self.tx
+    }
+
+    /// The one time of everything in this change.
+    pub fn at(&self) -> DateTime<Utc> {
+        self.at
+    }
+
+    /// Who makes it.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// When a client repeats an operation under the same key: the answer it got the first time.
+    /// Otherwise the key is taken, and [`Change::finish`] keeps the answer under it.
+    ///
+    /// # Errors
+    /// `CONFLICT` when the key was used with another input.
+    pub async fn replay<T: DeserializeOwned>(
+        &mut self,
+        operation: &str,
+        key: Option<&str>,
+        input: &impl Serialize,
+    ) -> Result<Option<T>> {
+        let Some(key) = key else { return Ok(None) };
+        let claim = Claim::new(&self.actor, operation, key, input)?;
+        let answer = idempotency::claim(&self.tx, &claim, self.at).await?;
+        self.claim = Some(claim);
+        answer.map(|json| serde_json::from_str(&json).map_err(Error::internal)).transpose()
+    }
+
+    /// Notes what is done: `action` as `noun.verb`, the row, and what changed.
+    #[expect(clippy::needless_pass_by_value, reason = "ids are small, and callers have them by value")]
+    pub fn record(&mut self, action: &str, entity_id: impl ToString, details: &impl Serialize) -> Result<()> {
+        let details = serde_json::to_string(details).map_err(Error::internal)?;
+        self.records.push(audit::Model {
+            id: self.service.random.uuid(self.at),
+            at: self.at,
+            actor: self.actor.to_string(),
+            request_id: self.request_id.clone(),
+            action: action.to_owned(),
+            entity_id: entity_id.to_string(),
+            details,
+        });
+        Ok(())
+    }
+
+    /// Commits the change and hands back its result.
+    ///
+    /// # Errors
+    /// `INTERNAL` when nothing was recorded: a change that leaves no trace is a mistake.
+    pub async fn finish<T: Serialize>(mut self, result: T) -> Result<T> {
+        if self.records.is_empty() {
+            return Err(Error::internal("a change was committed without an audit record"));
+        }
+        for chunk in self.records.chunks(500) {
+            let rows = chunk.iter().cloned().map(IntoActiveModel::into_active_model);
+            audit::Entity::insert_many(rows).exec_without_returning(&self.tx).await?;
+        }
+        if let Some(claim) = self.claim.take() {
+            let answer = serde_json::to_string(&result).map_err(Error::internal)?;
+            idempotency::keep(&self.tx, &claim, answer).await?;
+        }
+        self.tx.commit().await?;
+        Ok(result)
+    }
+}
+
+/// The fields in which two versions of a row differ, each as `[before, after]`.
+pub fn diff(before: &impl Serialize, after: &impl Serialize) -> Result<serde_json::Value> {
+    let (before, after) = (to_map(before)?, to_map(after)?);
+    let changed = after.into_iter().filter_map(|(field, new)| {
+        let old = before.get(&field).cloned().unwrap_or_default();
+        (old != new).then(|| (field, serde_json::json!([old, new])))
+    });
+    Ok(changed.collect())
+}
+
+fn to_map(row: &impl Serialize) -> Result<serde_json::Map<String, serde_json::Value>> {
+    match serde_json::to_value(row).map_err(Error::internal)? {
+        serde_json::Value::Object(map) => Ok(map),
+        _ => Err(Error::internal("a row is not an object")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_what_changed_is_in_the_difference() {
+        let (before, after) = (json!({"a": 1, "b": null}), json!({"a": 1, "b": "x"}));
+        assert_eq!(diff(&before, &after).unwrap(), json!({"b": [null, "x"]}));
+    }
+}

@@ -1,0 +1,105 @@
+//! The REST face that every subgraph has: health, version and metrics.
+
+use crate::{caller::Actor, config::Environment, server::Checks, service::Service};
+use poem::{Request, web::RemoteAddr};
+use poem_openapi::{
+    ApiResponse, Object, OpenApi,
+    payload::{Json, PlainText},
+};
+use std::collections::BTreeMap;
+
+/// What is known about the service's health.
+#[derive(Clone, Debug, Object)]
+pub struct Health {
+    /// `ok`, or `unavailable` when something it cannot do without is wrong.
+    pub status: String,
+    /// What was looked at, each `ok` or in words what is wrong.
+    pub checks: BTreeMap<String, String>,
+}
+
+/// Which build this is.
+#[derive(Clone, Debug, Object)]
+pub struct Version {
+    /// The subgraph.
+    pub name: String,
+    /// The version of Leadgraph.
+    pub version: String,
+}
+
+#[derive(ApiResponse)]
+enum Ready {
+    /// Ready to serve.
+    #[oai(status = 200)]
+    Yes(Json<Health>),
+    /// Not ready; the checks say why.
+    #[oai(status = 503)]
+    No(Json<Health>),
+}
+
+#[derive(ApiResponse)]
+enum MetricsText {
+    /// Prometheus' text format.
+    #[oai(status = 200)]
+    Text(PlainText<String>),
+    /// In production: from this machine, or with a token.
+    #[oai(status = 403)]
+    Refused(PlainText<String>),
+    /// The counters cannot be written as text.
+    #[oai(status = 500)]
+    Broken(PlainText<String>),
+}
+
+pub(crate) struct Api {
+    pub service: Service,
+    pub checks: Checks,
+}
+
+#[OpenApi]
+impl Api {
+    /// Whether the process runs. It answers whatever else is wrong.
+    #[oai(path = "/health/live", method = "get")]
+    async fn live(&self) -> Json<Health> {
+        Json(Health { status: "ok".into(), checks: BTreeMap::new() })
+    }
+
+    /// Whether the service can do its work; names what is wrong.
+    #[oai(path = "/health/ready", method = "get")]
+    async fn ready(&self) -> Ready {
+        let checks = self.checks.run(&self.service).await;
+        let well = checks.values().all(|said| said == "ok");
+        let status = if well { "ok" } else { "unavailable" };
+        let health = Json(Health { status: status.into(), checks });
+        if well { Ready::Yes(health) } else { Ready::No(health) }
+    }
+
+    /// Which build this is.
+    #[oai(path = "/version", method = "get")]
+    async fn version(&self) -> Json<Version> {
+        Json(Version { name: self.service.name.into(), version: env!("CARGO_PKG_VERSION").into() })
+    }
+
+    /// Counters in Prometheus' text format. Open in development; in production for callers on this
+    /// machine or with a token.
+    #[oai(path = "/metrics", method = "get")]
+    async fn metrics(&self, request: &Request, remote: &RemoteAddr) -> MetricsText {
+        if self.service.config.environment == Environment::Production
+            && !self.may_see_metrics(request, remote).await
+        {
+            return MetricsText::Refused(PlainText("from this machine, or with a token".into()));
+        }
+        match self.service.metrics.text() {
+            Ok(text) => MetricsText::Text(PlainText(text)),
+            Err(error) => MetricsText::Broken(PlainText(error.to_string())),
+        }
+    }
+
+    async fn may_see_metrics(&self, request: &Request, remote: &RemoteAddr) -> bool {
+        if remote.as_socket_addr().is_some_and(|addr| addr.ip().is_loopback()) {
+            return true;
+        }
+        let service = &self.service;
+        let caller =
+            service.auth.caller(request.header("authorization"), String::new(), service.clock.now()).await;
+        caller.actor != Actor::Anonymous
+    }
+}

@@ -1,0 +1,88 @@
+//! The chassis: everything a subgraph is, except its nouns.
+//!
+//! A service names its roots, rules, tables and migrations, and gets a binary with
+//! `serve | migrate | schema | healthcheck`, configuration by flags and environment, SQLite or
+//! Postgres, a GraphQL endpoint that checks tokens, rights and limits, health, metrics and logs.
+//!
+//! ```no_run
+//! use async_graphql::{EmptyMutation, EmptySubscription, Object};
+//! use subgraph::{Policy, Role, Subgraph};
+//!
+//! #[derive(Default)]
+//! struct Query;
+//!
+//! #[Object]
+//! impl Query {
+//!     /// Says hello.
+//!     async fn hello(&self) -> &str {
+//!         "hello"
+//!     }
+//! }
+//! # struct Migrator;
+//! # impl sea_orm_migration::MigratorTrait for Migrator {
+//! #     fn migrations() -> Vec<Box<dyn sea_orm_migration::MigrationTrait>> { vec![] }
+//! # }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     let policy = Policy::default().read(Role::SalesRep, &["hello"]);
+//!     subgraph::main(&Subgraph::new::<Query, EmptyMutation, EmptySubscription, Migrator>("greetings", 4010, policy))
+//! }
+//! ```
+
+mod batch;
+mod builder;
+mod caller;
+mod change;
+mod cli;
+mod clock;
+mod config;
+mod db;
+mod error;
+mod files;
+mod graphql;
+mod health;
+mod http;
+mod id;
+mod idempotency;
+mod jwks;
+mod keyset;
+mod limits;
+mod load;
+mod metrics;
+mod migrate;
+mod page;
+mod patch;
+mod policy;
+mod schema;
+mod server;
+mod service;
+pub mod sql;
+mod start;
+pub mod telemetry;
+pub mod token;
+pub mod validate;
+
+pub use builder::Subgraph;
+pub use caller::{Actor, Caller};
+pub use change::{Change, audit, diff};
+pub use cli::{main, stop_signal};
+pub use clock::{Clock, Random, to_micros};
+pub use config::{Config, Environment, ExtraArg};
+pub use db::Db;
+pub use error::{Error, FieldError, Result};
+pub use files::{read_or_create, write as write_file};
+pub use graphql::Endpoint;
+pub use http::client as http_client;
+pub use id::{Id, RowId};
+pub use jwks::{KeyStore, LocalKeys};
+pub use keyset::Sort;
+pub use load::{ById, Child, Children, Newest};
+pub use migrate::Migrations;
+pub use page::{Cursor, CursorConnection, Key, MAX_LIMIT, MAX_OFFSET, Offset, Page, PageRequest};
+pub use patch::Patch;
+pub use policy::{Access, Policy, Role};
+pub use server::Running;
+pub use service::{ContextExt, Parts, Service};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,0 +1,164 @@
+//! Bringing the database up to date, safely with several instances at once.
+
+use crate::{
+    config::Config,
+    db::{Db, sqlite_path},
+};
+use anyhow::{Context, bail, ensure};
+use futures_util::future::BoxFuture;
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, EntityTrait};
+use sea_orm_migration::{MigratorTrait, seaql_migrations};
+use secrecy::ExposeSecret;
+use std::{collections::BTreeSet, fs::File};
+
+type Job<T> = for<'a> fn(&'a DatabaseConnection, Option<u32>) -> BoxFuture<'a, Result<T, DbErr>>;
+
+/// The migrations of one service.
+#[derive(Clone, Copy)]
+pub struct Migrations {
+    up: Job<()>,
+    down: Job<()>,
+    names: fn() -> Vec<String>,
+}
+
+impl Migrations {
+    /// The migrations of `M`.
+    pub fn of<M: MigratorTrait + 'static>() -> Self {
+        Self {
+            up: |db, steps| Box::pin(M::up(db, steps)),
+            down: |db, steps| Box::pin(M::down(db, steps)),
+            names: || M::migrations().iter().map(|m| m.name().to_owned()).collect(),
+        }
+    }
+
+    /// Each migration and whether it was applied, oldest first.
+    ///
+    /// # Errors
+    /// When the database was migrated by a newer version, or cannot be read.
+    pub async fn status(&self, db: &DatabaseConnection) -> anyhow::Result<Vec<(String, bool)>> {
+        let applied = self.applied(db).await?;
+        Ok((self.names)().into_iter().map(|name| (name.clone(), applied.contains(&name))).collect())
+    }
+
+    async fn applied(&self, db: &DatabaseConnection) -> anyhow::Result<BTreeSet<String>> {
+        let manager = sea_orm_migration::SchemaManager::new(db);
+        if !manager.has_table("seaql_migrations").await? {
+            return Ok(BTreeSet::new());
+        }
+        let rows = seaql_migrations::Entity::find().all(db).await?;
+        let applied: BTreeSet<String> = rows.into_iter().map(|row| row.version).collect();
+        let known: BTreeSet<String> = (self.names)().into_iter().collect();
+        if let Some(unknown) = applied.difference(&known).next() {
+            bail!(
+                "the database was migrated by a newer version of Leadgraph (it has the migration {unknown}, which \
+                 this version does not know); run that version, or restore a backup from before the upgrade"
+            );
+        }
+        Ok(applied)
+    }
+
+    /// Applies what is missing, one instance at a time, and names it.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, is newer than this program, or a migration fails.
+    pub async fn up(&self, service: &str, config: &Config) -> anyhow::Result<Vec<String>> {
+        let session = Session::begin(service, config).await?;
+        let applied = self.up_within(&session, service).await?;
+        session.end().await?;
+        Ok(applied)
+    }
+
+    /// As [`Migrations::up`], under a lock that is held already.
+    pub(crate) async fn up_within(&self, session: &Session, service: &str) -> anyhow::Result<Vec<String>> {
+        let before = self.applied(&session.db).await?;
+        let missing: Vec<String> = (self.names)().into_iter().filter(|name| !before.contains(name)).collect();
+        if !missing.is_empty() {
+            (self.up)(&session.db, None)
+                .await
+                .with_context(|| format!("migrating the database of {service}"))?;
+        }
+        Ok(missing)
+    }
+
+    /// Refuses a database that lacks migrations, for a service that may not apply them.
+    pub(crate) async fn must_be_up(&self, session: &Session, service: &str) -> anyhow::Result<()> {
+        let missing = self.status(&session.db).await?.iter().filter(|(_, applied)| !applied).count();
+        ensure!(missing == 0, "the database is {missing} migrations behind: run `{service} migrate up`");
+        Ok(())
+    }
+
+    /// Reverts the last `steps` migrations and names them, newest first.
+    ///
+    /// # Errors
+    /// As [`Migrations::up`].
+    pub async fn down(&self, service: &str, config: &Config, steps: u32) -> anyhow::Result<Vec<String>> {
+        let session = Session::begin(service, config).await?;
+        let before = self.applied(&session.db).await?;
+        let last: Vec<String> = before.into_iter().rev().take(steps as usize).collect();
+        (self.down)(&session.db, Some(steps))
+            .await
+            .with_context(|| format!("reverting the database of {service}"))?;
+        session.end().await?;
+        Ok(last)
+    }
+
+    /// Says what is missing, for a service that may not migrate by itself.
+    pub(crate) async fn pending(&self, db: &Db) -> anyhow::Result<Vec<String>> {
+        let all = self.status(db.read()).await?;
+        Ok(all.into_iter().filter(|(_, applied)| !applied).map(|(name, _)| name).collect())
+    }
+}
+
+impl std::fmt::Debug for Migrations {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Migrations").field(&(self.names)()).finish()
+    }
+}
+
+/// One connection that holds the lock under which only one instance at a time migrates and fills a
+/// new database.
+pub(crate) struct Session {
+    db: DatabaseConnection,
+    _lock: Option<File>,
+}
+
+/// The lock's number on Postgres; it guards the whole server's database, since extensions are
+/// shared by the schemas.
+const LOCK: i64 = 0x4c45_4144;
+
+impl Session {
+    pub(crate) async fn begin(service: &str, config: &Config) -> anyhow::Result<Self> {
+        let url = config.database_url(service);
+        let url = url.expose_secret();
+        match sqlite_path(url) {
+            Some(path) => Self::sqlite(service, config, path).await,
+            None => Self::postgres(service, url).await,
+        }
+    }
+
+    async fn sqlite(service: &str, config: &Config, path: &str) -> anyhow::Result<Self> {
+        let db = Db::connect(service, config, None).await?;
+        let lock = format!("{path}.lock");
+        let file = File::create(&lock).with_context(|| format!("cannot write {lock}"))?;
+        let file = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await??;
+        Ok(Self { db: db.write().clone(), _lock: Some(file) })
+    }
+
+    async fn postgres(service: &str, url: &str) -> anyhow::Result<Self> {
+        let mut options = sea_orm::ConnectOptions::new(url);
+        options.max_connections(1).sqlx_logging(false).set_schema_search_path(format!("{service},public"));
+        let db = Database::connect(options).await;
+        let db = db.with_context(|| format!("cannot open the database of {service} on Postgres"))?;
+        db.execute_unprepared(&format!("SELECT pg_advisory_lock({LOCK})")).await?;
+        db.execute_unprepared(&format!("CREATE SCHEMA IF NOT EXISTS \"{service}\"")).await?;
+        Ok(Self { db, _lock: None })
+    }
+
+    pub(crate) async fn end(self) -> anyhow::Result<()> {
+        if self.db.get_database_backend() == DbBackend::Postgres {
+            self.db.execute_unprepared(&format!("SELECT pg_advisory_unlock({LOCK})")).await?;
+        }
+        self.db.close().await?;
+        Ok(())
+    }
+}

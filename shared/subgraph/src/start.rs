@@ -1,0 +1,178 @@
+//! Starting a subgraph: its database, its demo data, its server.
+
+use crate::{
+    builder::{Job, Subgraph},
+    caller::Caller,
+    change::{Change, audit},
+    clock::{Clock, Random},
+    config::{Config, Environment},
+    db::Db,
+    error::Result,
+    files,
+    graphql::Endpoint,
+    idempotency,
+    jwks::KeyStore,
+    metrics::Metrics,
+    migrate::Session,
+    schema,
+    server::{self, Checks, Running},
+    service::{Parts, Service},
+    token::Authenticator,
+};
+use anyhow::{Context, ensure};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use secrecy::ExposeSecret;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+/// How often expired rows are removed.
+const CLEANING_INTERVAL: Duration = Duration::from_hours(1);
+/// The audit record of loaded demo data.
+const DEMO_LOADED: &str = "demo.loaded";
+
+impl Subgraph {
+    /// Starts the subgraph: database, demo data, server.
+    ///
+    /// # Errors
+    /// In words for whoever starts it: what is wrong and what to do.
+    pub async fn start(&self, config: Config) -> anyhow::Result<Running> {
+        self.start_with(config, Clock::System, Random::System).await
+    }
+
+    /// As [`Subgraph::start`], with a clock and a source of randomness.
+    ///
+    /// # Errors
+    /// As [`Subgraph::start`].
+    pub async fn start_with(&self, config: Config, clock: Clock, random: Random) -> anyhow::Result<Running> {
+        let endpoint = self.prepare(config, clock, random).await?;
+        let service = endpoint.service.clone();
+        let routes = self.routes.map(|routes| routes(&service)).unwrap_or_default();
+        let cleaning = clean_regularly(&service);
+        server::start(endpoint, Checks { migrations: self.migrations }, routes, cleaning).await
+    }
+
+    /// Everything but the server: the endpoint over a migrated database.
+    ///
+    /// # Errors
+    /// As [`Subgraph::start`].
+    pub async fn prepare(&self, config: Config, clock: Clock, random: Random) -> anyhow::Result<Endpoint> {
+        let production = config.environment == Environment::Production;
+        ensure!(
+            !(production && config.demo == Some(true)),
+            "demo data is refused in production: unset LEADGRAPH_DEMO"
+        );
+        let session = Session::begin(self.name, &config).await?;
+        if config.migrate_on_start {
+            self.migrations.up_within(&session, self.name).await?;
+        } else {
+            self.migrations.must_be_up(&session, self.name).await?;
+        }
+        let service = self.service(config, clock, random).await?;
+        let started = start_up(&service, self.demo.as_ref(), self.on_start.as_ref()).await;
+        session.end().await?;
+        let has_demo_data = started.map_err(|e| anyhow::anyhow!("{}: {}", self.name, e.message()))?;
+        let execute = (self.executor)(&service);
+        let (policy, admission) = (self.policy.clone(), self.admission.clone());
+        let entities = schema::entities(&self.sdl()).into();
+        Ok(Endpoint { service, execute, policy, entities, admission, has_demo_data })
+    }
+
+    async fn service(&self, config: Config, clock: Clock, random: Random) -> anyhow::Result<Service> {
+        let metrics = Metrics::new(self.name)?;
+        let statements = metrics.statements.clone();
+        let db = Db::connect(self.name, &config, Some(Arc::new(move || statements.inc()))).await?;
+        let keys = match self.keys {
+            Some(make) => KeyStore::local(make(&config)?),
+            None => KeyStore::remote(
+                config.jwks_url.clone(),
+                config.data_dir.join(format!("{}.jwks.json", self.name)),
+            ),
+        };
+        let auth = Authenticator::new(keys, service_key(&config)?);
+        let state = self.state.iter().map(|make| make(&config)).collect::<anyhow::Result<HashMap<_, _>>>()?;
+        Ok(Service::new(Parts { name: self.name, config, db, clock, random, metrics, auth, state }))
+    }
+
+    /// Compares each declared table with its entity, on a running service.
+    ///
+    /// # Errors
+    /// Names the table whose columns differ.
+    pub async fn check_tables(&self, endpoint: &Endpoint) -> anyhow::Result<()> {
+        for (table, check) in &self.tables {
+            let checked = check(endpoint.service.clone()).await;
+            checked
+                .map_err(|e| anyhow::anyhow!("{}", e.message()))
+                .with_context(|| format!("the table {table}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Endpoint {
+    /// The running subgraph behind this endpoint.
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
+}
+
+/// Demo data into a database in which nothing ever happened, then what the service does at every
+/// start. Tells whether there is demo data.
+async fn start_up(service: &Service, demo: Option<&Job>, on_start: Option<&Job>) -> Result<bool> {
+    let recorded = audit::Entity::find().limit(1).one(service.db.read()).await?;
+    let wanted = service.config.demo.unwrap_or(service.config.is_development());
+    match demo {
+        Some(load) if wanted && recorded.is_none() => {
+            load(service.clone()).await?;
+            let mut change = Change::begin(service, &Caller::system()).await?;
+            change.record(DEMO_LOADED, service.name, &())?;
+            change.finish(()).await?;
+        }
+        _ => {}
+    }
+    if let Some(run) = on_start {
+        run(service.clone()).await?;
+    }
+    let loaded = audit::Entity::find().filter(audit::Column::EntityId.eq(service.name));
+    let loaded = loaded.filter(audit::Column::Action.eq(DEMO_LOADED)).limit(1).one(service.db.read()).await?;
+    if service.config.demo == Some(true) && demo.is_some() && loaded.is_none() {
+        tracing::warn!(target: "leadgraph", subgraph = service.name, "no demo data: it goes only into a new database");
+    }
+    Ok(loaded.is_some())
+}
+
+/// The configured service key, or one that all services with this data folder share.
+fn service_key(config: &Config) -> anyhow::Result<String> {
+    if let Some(key) = &config.service_key {
+        return Ok(key.expose_secret().to_owned());
+    }
+    files::read_or_create(&config.data_dir.join("service.key"), || {
+        Ok(BASE64_STANDARD.encode(Random::System.bytes::<32>()))
+    })
+}
+
+fn clean_regularly(service: &Service) -> AbortOnDropHandle {
+    let service = service.clone();
+    AbortOnDropHandle(tokio::spawn(async move {
+        let mut every = tokio::time::interval(CLEANING_INTERVAL);
+        loop {
+            every.tick().await;
+            if let Err(error) = idempotency::clean(service.db.write(), service.clock.now()).await {
+                tracing::warn!(
+                    subgraph = service.name,
+                    error = error.message(),
+                    "cannot remove expired rows"
+                );
+            }
+        }
+    }))
+}
+
+/// A task that ends with what it belongs to.
+#[derive(Debug)]
+pub(crate) struct AbortOnDropHandle(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDropHandle {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,22 @@
+//! What the tests of every crate share: throw-away servers and databases, real processes,
+//! tokens, and scenarios.
+//!
+//! Nothing here is skipped in silence: what a test needs and cannot find is a panic that says how to get it.
+
+mod bin_path;
+mod database;
+mod process;
+mod scenario;
+pub mod sdl;
+pub mod servers;
+pub mod supergraph;
+mod tethered;
+mod token;
+
+pub use bin_path::binary;
+pub use database::TestDatabase;
+pub use process::{Service, free_port};
+pub use scenario::{scenarios, schema_is_committed};
+pub use supergraph::Supergraph;
+pub use tethered::tethered;
+pub use token::{TestKeys, mint};

@@ -1,0 +1,259 @@
+//! The whole system under test: the real Apollo Router over the six services, each a process of its own.
+
+mod client;
+mod log;
+mod sql;
+
+use std::env;
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use reqwest::Client;
+use sea_orm::DatabaseConnection;
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use crate::{Service, TestDatabase, binary};
+
+pub use client::{Answer, User, code};
+pub use log::{Load, RequestLog};
+
+/// The subgraphs, accounts first.
+pub const SERVICES: [&str; 6] = ["accounts", "leads", "interactions", "tasks", "scoring", "notifications"];
+/// What [`Supergraph::url`] takes for the router.
+pub const ROUTER: &str = "router";
+/// Signs the calls between the services.
+pub const SERVICE_KEY: &str = "the service key of the tests, long enough for anybody";
+
+/// Longer than the slowest answer, which the router gives up on after 65 s.
+const PATIENCE: Duration = Duration::from_secs(70);
+
+/// The running system with demo data, on databases of its own. Dropping it ends all of it.
+#[derive(Debug)]
+pub struct Supergraph {
+    // In the order in which they have to go: nobody may use a database that is removed
+    members: Vec<Member>,
+    router: Service,
+    router_port: u16,
+    client: Client,
+    data_dir: TempDir,
+    database: Option<TestDatabase>,
+}
+
+/// One service.
+#[derive(Debug)]
+struct Member {
+    name: &'static str,
+    port: u16,
+    environment: Vec<(String, String)>,
+    process: Service,
+    sql: OnceCell<DatabaseConnection>,
+}
+
+impl Supergraph {
+    /// Starts everything with a SQLite file for each service.
+    ///
+    /// # Panics
+    /// When a part does not start, or the router is not there.
+    pub async fn sqlite() -> Self {
+        Self::start(None).await
+    }
+
+    /// Starts everything on one Postgres database with a schema for each service.
+    ///
+    /// # Panics
+    /// When a part does not start, or the router or Postgres is not there.
+    pub async fn postgres() -> Self {
+        Self::start(Some(TestDatabase::postgres())).await
+    }
+
+    async fn start(database: Option<TestDatabase>) -> Self {
+        let data_dir = tempfile::Builder::new().prefix("leadgraph-data-").tempdir().expect("a folder");
+        let ports = free_ports();
+        let environment = environment(data_dir.path(), database.as_ref(), &ports);
+        // All at once, then wait: together they take as long as the slowest
+        let members =
+            SERVICES.iter().zip(&ports).map(|(name, port)| Member::start(name, *port, &environment));
+        let members = members.collect();
+        let [.., router_port, health_port] = ports;
+        let router = spawn_router(data_dir.path(), &ports);
+        let client = Client::builder().timeout(PATIENCE).no_proxy().build();
+        let client = client.expect("a client without special options");
+        let mut started = Self { members, router, router_port, client, data_dir, database };
+        for member in &mut started.members {
+            member.wait_ready().await;
+        }
+        started.router.wait_ready(&format!("http://127.0.0.1:{health_port}/health?ready")).await;
+        started
+    }
+
+    /// Ends a service at once, as a power cut would.
+    ///
+    /// # Panics
+    /// When there is no such service.
+    pub fn kill(&mut self, service: &str) {
+        self.member_mut(service).process.kill();
+    }
+
+    /// Starts a service again on the same port and data; it runs and is ready afterwards.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn restart(&mut self, service: &str) {
+        let member = self.member_mut(service);
+        member.process.kill();
+        member.process = Service::spawn(binary(member.name), ["serve"], member.environment.clone());
+        member.wait_ready().await;
+    }
+
+    /// Where GraphQL is answered: by the router ([`ROUTER`]), or by one of the [`SERVICES`] itself.
+    ///
+    /// # Panics
+    /// When there is no such service.
+    #[must_use]
+    pub fn url(&self, target: &str) -> String {
+        format!("http://127.0.0.1:{}/graphql", self.port(target))
+    }
+
+    /// The port of the router or of a service.
+    ///
+    /// # Panics
+    /// When there is no such service.
+    #[must_use]
+    pub fn port(&self, target: &str) -> u16 {
+        if target == ROUTER { self.router_port } else { self.member(target).port }
+    }
+
+    /// The folder of the SQLite files and the keys.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        self.data_dir.path()
+    }
+
+    fn member(&self, name: &str) -> &Member {
+        let found = self.members.iter().find(|member| member.name == name);
+        found.unwrap_or_else(|| panic!("there is no service {name}"))
+    }
+
+    fn member_mut(&mut self, name: &str) -> &mut Member {
+        let found = self.members.iter_mut().find(|member| member.name == name);
+        found.unwrap_or_else(|| panic!("there is no service {name}"))
+    }
+}
+
+impl Drop for Supergraph {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let logs = self.members.iter().map(|member| (member.name, &member.process));
+            for (name, process) in logs.chain([(ROUTER, &self.router)]) {
+                eprintln!("== the log of {name}\n{}", crate::process::tail(&process.log()));
+            }
+        }
+    }
+}
+
+impl Member {
+    fn start(name: &'static str, port: u16, environment: &[(String, String)]) -> Self {
+        let mut environment = environment.to_owned();
+        environment.push(("PORT".into(), port.to_string()));
+        let process = Service::spawn(binary(name), ["serve"], environment.clone());
+        Self { name, port, environment, process, sql: OnceCell::new() }
+    }
+
+    async fn wait_ready(&mut self) {
+        let url = format!("http://127.0.0.1:{}/health/ready", self.port);
+        self.process.wait_ready(&url).await;
+    }
+}
+
+/// One port for each service, then the router's two. All are held until all are known, so that none comes twice.
+fn free_ports() -> [u16; SERVICES.len() + 2] {
+    let listeners: [_; SERVICES.len() + 2] =
+        std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("a bound address").port())
+}
+
+/// The same for every service: each takes what concerns it.
+fn environment(data_dir: &Path, database: Option<&TestDatabase>, ports: &[u16]) -> Vec<(String, String)> {
+    let mut environment = vec![
+        ("LEADGRAPH_DATA_DIR".into(), data_dir.display().to_string()),
+        ("LEADGRAPH_DEMO".into(), "true".into()),
+        ("SERVICE_KEY".into(), SERVICE_KEY.into()),
+        ("JWKS_URL".into(), format!("http://127.0.0.1:{}/.well-known/jwks.json", ports[0])),
+    ];
+    environment.extend(database.map(|database| ("DATABASE_URL".into(), database.url().to_owned())));
+    let urls = SERVICES.iter().zip(ports);
+    let urls = urls.map(|(name, port)| {
+        (format!("{}_URL", name.to_uppercase()), format!("http://127.0.0.1:{port}/graphql"))
+    });
+    environment.extend(urls);
+    environment
+}
+
+/// The router as it is shipped; only the addresses are the test's.
+fn spawn_router(data_dir: &Path, ports: &[u16; SERVICES.len() + 2]) -> Service {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../router");
+    let supergraph = data_dir.join("supergraph.graphql");
+    let committed = fs::read_to_string(shipped.join("supergraph.graphql")).expect("the committed supergraph");
+    fs::write(&supergraph, routed(&committed, ports)).expect("a folder of the test's own");
+    let [.., port, health_port] = ports;
+    let text = |path: &Path| path.display().to_string();
+    let config = text(&shipped.join("router.yaml"));
+    let environment = [
+        ("APOLLO_TELEMETRY_DISABLED", "1".to_owned()),
+        ("ROUTER_LISTEN", format!("127.0.0.1:{port}")),
+        ("ROUTER_HEALTH_LISTEN", format!("127.0.0.1:{health_port}")),
+        ("ROUTER_RHAI", text(&shipped.join("rhai"))),
+    ];
+    Service::spawn(router_binary(), ["--config", &config, "--supergraph", &text(&supergraph)], environment)
+}
+
+/// The supergraph with the URLs at which this test's services answer.
+fn routed(supergraph: &str, ports: &[u16]) -> String {
+    SERVICES.iter().zip(ports).fold(supergraph.to_owned(), |text, (name, port)| {
+        let entry = format!("@join__graph(name: \"{name}\", url: \"");
+        let (before, after) = text
+            .split_once(&entry)
+            .unwrap_or_else(|| panic!("the supergraph has no {name}; run `cargo compose`"));
+        let (_, after) = after.split_once('"').expect("a URL ends");
+        format!("{before}{entry}http://127.0.0.1:{port}/graphql\"{after}")
+    })
+}
+
+/// The Apollo Router's binary.
+///
+/// # Panics
+/// When the tests run without one.
+#[must_use]
+pub fn router_binary() -> PathBuf {
+    let named = env::var_os("APOLLO_ROUTER").map(PathBuf::from).unwrap_or_default();
+    assert!(
+        named.is_file(),
+        "APOLLO_ROUTER names no Apollo Router: run ./test, which finds or builds one, or set it to what \
+         `cargo run -p leadgraph -- router install` prints"
+    );
+    named
+}
+
+/// Declares tests that must hold on both databases: each of these `async fn(Supergraph)` becomes
+/// `sqlite::NAME` and `postgres::NAME`.
+#[macro_export]
+macro_rules! on_both_databases {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test($crate::Supergraph::sqlite().await).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test($crate::Supergraph::postgres().await).await;
+            })+
+        }
+    };
+}
