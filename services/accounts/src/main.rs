@@ -1,0 +1,5 @@
+//! The `accounts` service: `serve | migrate | schema | healthcheck`.
+
+fn main() -> std::process::ExitCode {
+    subgraph::main(&accounts::subgraph())
+}

@@ -1,0 +1,113 @@
+//! Who is there before anybody signs in: the demo user, and the first administrator.
+
+use crate::{
+    password::Passwords,
+    user::{self, NewUser},
+};
+use sea_orm::{ActiveModelTrait, EntityTrait, PaginatorTrait, SqlErr};
+use subgraph::{Caller, Change, Environment, Error, Result, Role, Service, validate::fold};
+
+/// The flag with the first administrator's e-mail.
+pub(crate) const EMAIL_FLAG: &str = "admin-email";
+/// The flag with the first administrator's password.
+pub(crate) const PASSWORD_FLAG: &str = "admin-password";
+
+const DEMO: (&str, &str, &str) = ("test@example.com", "password", "Test User");
+
+/// Loads the demo user into an empty database.
+pub(crate) async fn demo(service: Service) -> Result<()> {
+    if user::Entity::find().count(service.db.read()).await? > 0 {
+        return Ok(());
+    }
+    let (email, password, name) = DEMO;
+    create(&service, NewUser::check(email, Some(name), Role::Admin, password.into())?).await
+}
+
+/// Creates the configured administrator when there is no active one, and says what to configure
+/// when nothing is.
+pub(crate) async fn first_administrator(service: Service) -> Result<()> {
+    let configured = configured(&service)?;
+    if service.config.environment == Environment::Production {
+        warn_of_demo(&service).await?;
+    }
+    if user::Entity::administrators().count(service.db.read()).await? > 0 {
+        return Ok(());
+    }
+    let Some((email, password)) = configured else {
+        let what = "nobody can manage users: set ADMIN_EMAIL and ADMIN_PASSWORD and start again";
+        tracing::warn!(target: "leadgraph", subgraph = service.name, "{what}");
+        return Ok(());
+    };
+    let email_key = fold(email.trim());
+    let new = NewUser::check(&email, None, Role::Admin, password).map_err(named)?;
+    create(&service, new).await?;
+    // Somebody else may have had the e-mail: another instance that starts now, or an old user
+    let created = user::Entity::by_email(&email_key).one(service.db.read()).await?;
+    if created.is_some_and(|user| user.administers()) {
+        return Ok(());
+    }
+    let message = "ADMIN_EMAIL belongs to a user who is no active administrator: choose another e-mail";
+    Err(Error::conflict(message))
+}
+
+/// A database that was tried out with demo data keeps the login that everybody knows.
+async fn warn_of_demo(service: &Service) -> Result<()> {
+    let (email, password, _) = DEMO;
+    let user = user::Entity::by_email(email).one(service.db.read()).await?.filter(|user| user.active);
+    if Passwords::fits(service, user.as_ref(), password.into()).await? {
+        let what =
+            "the demo login works here and everybody knows its password: change it or deactivate the user";
+        tracing::warn!(target: "leadgraph", subgraph = service.name, email, "{what}");
+    }
+    Ok(())
+}
+
+/// The configured administrator; what is empty is not set.
+fn configured(service: &Service) -> Result<Option<(String, String)>> {
+    let set = |flag| service.config.extra(flag).filter(|value| !value.is_empty()).map(str::to_owned);
+    match (set(EMAIL_FLAG), set(PASSWORD_FLAG)) {
+        (Some(email), Some(password)) => Ok(Some((email, password))),
+        (None, None) => Ok(None),
+        (Some(_), None) => {
+            Err(Error::invalid("ADMIN_PASSWORD", "is not set, but ADMIN_EMAIL is: set both or none"))
+        }
+        (None, Some(_)) => {
+            Err(Error::invalid("ADMIN_EMAIL", "is not set, but ADMIN_PASSWORD is: set both or none"))
+        }
+    }
+}
+
+/// Faults under the names people know: those of the variables.
+fn named(error: Error) -> Error {
+    let Error::Invalid(faults) = error else { return error };
+    let named = faults.iter().map(|fault| format!("ADMIN_{} {}", fault.field.to_uppercase(), fault.message));
+    Error::conflict(named.collect::<Vec<_>>().join("; "))
+}
+
+/// Creates a user unless the e-mail is taken.
+async fn create(service: &Service, new: NewUser) -> Result<()> {
+    let hash = Passwords::hash(service, new.password.clone()).await?;
+    let mut change = Change::begin(service, &Caller::system()).await?;
+    match new.into_row(hash, change.at()).insert(change.tx()).await {
+        Ok(user) => {
+            change.record("user.created", user.id, &user)?;
+            change.finish(()).await
+        }
+        Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_of_the_first_administrator_name_the_variables() {
+        let error = NewUser::check("x", None, Role::Admin, "short".into()).err().map(named).unwrap();
+        assert_eq!(
+            error.message(),
+            "ADMIN_EMAIL is not an e-mail address; ADMIN_PASSWORD is shorter than 8 characters"
+        );
+    }
+}

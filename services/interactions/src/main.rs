@@ -1,0 +1,5 @@
+//! The `interactions` service: `serve | migrate | schema | healthcheck`.
+
+fn main() -> std::process::ExitCode {
+    subgraph::main(&interactions::subgraph())
+}

@@ -1,0 +1,11 @@
+//! The service's scenarios, on both databases.
+
+#[test]
+fn scenarios() {
+    testkit::scenarios(&interactions::subgraph(), env!("CARGO_MANIFEST_DIR"));
+}
+
+#[test]
+fn schema_is_committed() {
+    testkit::schema_is_committed(&interactions::subgraph(), env!("CARGO_MANIFEST_DIR"));
+}

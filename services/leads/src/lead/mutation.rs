@@ -1,0 +1,181 @@
+//! Changes of leads.
+
+use super::{
+    Column, Entity, Model,
+    bulk::CHUNK,
+    input::{CreateLeadInput, UpdateLeadInput, to_insert},
+};
+use crate::owner;
+use async_graphql::{Context, Object};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel,
+    QueryFilter, QuerySelect, SqlErr,
+};
+use std::collections::HashMap;
+use subgraph::{Caller, Change, ContextExt, Error, Id, Result, RowId, Service, diff};
+
+/// Mutations of one lead.
+#[derive(Default)]
+pub struct SingleMutation;
+
+#[Object]
+impl SingleMutation {
+    /// Creates a lead. Exactly one of the two argument names: both are in use by clients.
+    async fn create_lead(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The new lead.")] create_lead_input: Option<CreateLeadInput>,
+        #[graphql(desc = "The new lead.")] input: Option<CreateLeadInput>,
+        #[graphql(desc = "The same key answers as the first time, for 24 hours.")] idempotency_key: Option<
+            String,
+        >,
+    ) -> Result<Model> {
+        let input = one_of(create_lead_input, input)?;
+        let (service, caller) = (ctx.service(), ctx.caller());
+        let new = input.clone().into_lead(service.clock.now())?;
+        owner_fits(service, caller, None, new.owner_id).await?;
+        let mut change = ctx.change().await?;
+        if let Some(lead) = change.replay("createLead", idempotency_key.as_deref(), &input).await? {
+            return Ok(lead);
+        }
+        must_be_free(change.tx(), &new).await?;
+        let email = new.email_key.clone();
+        match to_insert(new).insert(change.tx()).await {
+            Ok(lead) => {
+                change.record("lead.created", lead.id, &lead)?;
+                change.finish(lead).await
+            }
+            Err(error) => {
+                drop(change);
+                Err(taken(service, &email, error).await)
+            }
+        }
+    }
+
+    /// Changes a lead.
+    async fn update_lead(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to change.")] update_lead_input: UpdateLeadInput,
+    ) -> Result<Model> {
+        let change = ctx.change().await?;
+        let lead = locked(change.tx(), update_lead_input.id).await?;
+        let new = update_lead_input.apply(&lead)?;
+        save(ctx.service(), change, lead, new, "lead.updated").await
+    }
+
+    /// Removes a lead. Permanent; the lead's interactions, tasks and scores go with it.
+    async fn remove_lead(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which lead.")] id: RowId,
+    ) -> Result<bool> {
+        let mut change = ctx.change().await?;
+        let lead = locked(change.tx(), id).await?;
+        Entity::delete_by_id(lead.id).exec(change.tx()).await?;
+        change.record("lead.removed", lead.id, &lead)?;
+        change.finish(true).await
+    }
+
+    /// Makes someone the owner of a lead. A null owner releases the lead. Sales reps may take
+    /// leads that nobody owns; managers assign to anyone.
+    async fn assign_lead(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which lead.")] id: RowId,
+        #[graphql(desc = "The new owner.")] owner_id: Option<Id>,
+    ) -> Result<Model> {
+        let owner_id = owner_id.map(|id| id.0);
+        if let Some(owner) = owner_id {
+            owner::must_exist(ctx.service(), ctx.caller(), owner).await?;
+        }
+        let change = ctx.change().await?;
+        let lead = locked(change.tx(), id).await?;
+        owner::may_assign(ctx.caller(), lead.owner_id, owner_id)?;
+        let new = Model { owner_id, ..lead.clone() };
+        save(ctx.service(), change, lead, new, "lead.assigned").await
+    }
+}
+
+fn one_of(first: Option<CreateLeadInput>, second: Option<CreateLeadInput>) -> Result<CreateLeadInput> {
+    match (first, second) {
+        (Some(input), None) | (None, Some(input)) => Ok(input),
+        _ => Err(Error::invalid("input", "give exactly one of createLeadInput and input")),
+    }
+}
+
+async fn owner_fits(
+    service: &Service,
+    caller: &Caller,
+    current: Option<i32>,
+    new: Option<i32>,
+) -> Result<()> {
+    owner::may_assign(caller, current, new)?;
+    match new {
+        Some(owner) => owner::must_exist(service, caller, owner).await,
+        None => Ok(()),
+    }
+}
+
+async fn locked(tx: &DatabaseTransaction, id: RowId) -> Result<Model> {
+    let lead = Entity::find_by_id(Id(id.0)).lock_exclusive().one(tx).await?;
+    lead.ok_or_else(|| Error::not_found("Lead", id.0))
+}
+
+/// Saves `new` in the place of `old` as its next version; nothing happens when they are the same.
+async fn save(service: &Service, mut change: Change, old: Model, new: Model, action: &str) -> Result<Model> {
+    if new == old {
+        return Ok(old);
+    }
+    let new = Model { version: old.version + 1, updated_at: change.at(), ..new };
+    must_be_free(change.tx(), &new).await?;
+    let email = new.email_key.clone();
+    match new.into_active_model().reset_all().update(change.tx()).await {
+        Ok(lead) => {
+            change.record(action, lead.id, &diff(&old, &lead)?)?;
+            change.finish(lead).await
+        }
+        Err(error) => {
+            drop(change);
+            Err(taken(service, &email, error).await)
+        }
+    }
+}
+
+/// What a failed write means: usually that somebody else took the e-mail a moment ago.
+async fn taken(service: &Service, email_key: &str, error: DbErr) -> Error {
+    if !matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) {
+        return error.into();
+    }
+    match having(service.db.read(), &[email_key]).await {
+        Ok(existing) => email_conflict(existing.get(email_key).copied()),
+        Err(error) => error,
+    }
+}
+
+/// Refuses an e-mail that another lead has. The unique index refuses it too, but would use up an
+/// id on Postgres.
+async fn must_be_free(tx: &DatabaseTransaction, lead: &Model) -> Result<()> {
+    match having(tx, &[&lead.email_key]).await?.remove(&lead.email_key) {
+        Some(id) if id != lead.id => Err(email_conflict(Some(id))),
+        _ => Ok(()),
+    }
+}
+
+/// The leads that have these e-mails.
+pub(super) async fn having(db: &impl ConnectionTrait, email_keys: &[&str]) -> Result<HashMap<String, Id>> {
+    let mut existing = HashMap::new();
+    for chunk in email_keys.chunks(CHUNK) {
+        let found = Entity::find().filter(Column::EmailKey.is_in(chunk.iter().copied())).all(db).await?;
+        existing.extend(found.into_iter().map(|lead| (lead.email_key, lead.id)));
+    }
+    Ok(existing)
+}
+
+pub(super) fn email_conflict(existing: Option<Id>) -> Error {
+    let message = match existing {
+        Some(id) => format!("A lead with this e-mail exists: ID {id}"),
+        None => "A lead with this e-mail exists".to_owned(),
+    };
+    Error::Conflict { message, existing_id: existing.map(|id| id.to_string()) }
+}

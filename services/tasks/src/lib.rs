@@ -1,0 +1,31 @@
+//! The `tasks` subgraph owns what is to be done next with each lead: tasks that people made, tasks
+//! that were suggested, and what became of the suggestions. It does not own the leads: they are ids
+//! here, and the leads service says whether one exists.
+
+mod lead;
+mod recommendation;
+mod task;
+
+use async_graphql::{EmptySubscription, MergedObject};
+use subgraph::{Policy, Role, Subgraph};
+
+/// What can be asked.
+#[derive(Default, MergedObject)]
+pub struct Query(task::TaskQuery, recommendation::RecommendationQuery, lead::LeadQuery);
+
+/// What can be changed.
+#[derive(Default, MergedObject)]
+pub struct Mutation(task::TaskMutation, recommendation::RecommendationMutation);
+
+/// The subgraph, not yet started.
+pub fn subgraph() -> Subgraph {
+    let policy = Policy::default()
+        .read(Role::SalesRep, &["task", "tasks", "tasksByLeadId"])
+        .read(Role::SalesRep, &["taskRecommendationStats", "taskRecommendationJob"])
+        .allow(Role::SalesRep, &["createTask", "updateTask", "completeTask", "updateTaskSource"])
+        .allow(Role::SalesRep, &["generateTaskRecommendations", "requestTaskRecommendations"])
+        .allow(Role::Manager, &["removeTask"]);
+    Subgraph::new::<Query, Mutation, EmptySubscription, migrations::tasks::Migrator>("tasks", 4004, policy)
+        .peer("leads", 4002)
+        .table::<task::Entity>("task")
+}

@@ -1,0 +1,98 @@
+//! Changes of tasks.
+
+use super::{
+    Entity, Model, TaskSource,
+    input::{CreateTaskInput, UpdateTaskInput, to_insert},
+};
+use async_graphql::{Context, Object};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use subgraph::{Change, ContextExt, Result, RowId, diff};
+
+/// Mutations of tasks.
+#[derive(Default)]
+pub struct TaskMutation;
+
+#[Object]
+impl TaskMutation {
+    /// Makes a task about a lead.
+    async fn create_task(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The new task.")] input: CreateTaskInput,
+        #[graphql(desc = "The same key answers as the first time, for 24 hours.")] idempotency_key: Option<
+            String,
+        >,
+    ) -> Result<Model> {
+        let new = input.clone().into_task(ctx.service().clock.now())?;
+        ctx.service().must_exist("leads", "Lead", new.lead_id).await?;
+        let mut change = ctx.change().await?;
+        if let Some(task) = change.replay("createTask", idempotency_key.as_deref(), &input).await? {
+            return Ok(task);
+        }
+        let task = to_insert(new).insert(change.tx()).await?;
+        change.record("task.created", task.id, &task)?;
+        change.finish(task).await
+    }
+
+    /// Changes a task. One that stays the same keeps its updatedAt.
+    async fn update_task(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to change.")] input: UpdateTaskInput,
+    ) -> Result<Model> {
+        let change = ctx.change().await?;
+        let old = Entity::locked(change.tx(), input.id).await?;
+        let new = input.apply(&old, change.at())?;
+        save(change, old, new, "task.updated").await
+    }
+
+    /// Marks a task as done. Doing it again changes nothing.
+    async fn complete_task(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The task's id.")] id: RowId,
+    ) -> Result<Model> {
+        let change = ctx.change().await?;
+        let old = Entity::locked(change.tx(), id).await?;
+        let new = old.clone().with_completed(true, change.at());
+        save(change, old, new, "task.completed").await
+    }
+
+    /// MANUAL accepts, DISMISSED dismisses (kept, never deleted), AI_SUGGESTED undoes either; only
+    /// what was suggested can be AI_SUGGESTED. Doing it again changes nothing.
+    async fn update_task_source(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The task's id.")] task_id: RowId,
+        #[graphql(desc = "What becomes of it.")] source: TaskSource,
+    ) -> Result<Model> {
+        let change = ctx.change().await?;
+        let old = Entity::locked(change.tx(), task_id).await?;
+        let new = old.clone().with_source(source)?;
+        save(change, old, new, "task.updated").await
+    }
+
+    /// Removes a task, for good. True when it is gone.
+    async fn remove_task(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The task's id.")] id: RowId,
+    ) -> Result<bool> {
+        let mut change = ctx.change().await?;
+        let task = Entity::locked(change.tx(), id).await?;
+        Entity::delete_by_id(task.id).exec(change.tx()).await?;
+        change.record("task.removed", task.id, &task)?;
+        change.finish(true).await
+    }
+}
+
+/// Saves `new` in the place of `old`; nothing happens when they are the same.
+async fn save(mut change: Change, old: Model, new: Model, action: &str) -> Result<Model> {
+    if new == old {
+        return Ok(old);
+    }
+    let new = Model { updated_at: change.at(), ..new };
+    let new = new.into_active_model().reset_all().update(change.tx()).await?;
+    change.record(action, new.id, &diff(&old, &new)?)?;
+    change.finish(new).await
+}
