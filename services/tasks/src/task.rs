@@ -148,7 +148,7 @@ impl TaskQuery {
         #[graphql(desc = "The lead's id.")] lead_id: RowId,
     ) -> Result<Vec<Model>> {
         let page = Offset::try_new(Some(MAX_LIMIT), None)?;
-        TaskOrder::sort(None).offset(ctx.db(), TaskFilter::of_lead(lead_id.0).select(), page).await
+        TaskOrder::sort(None).offset(ctx.db(), TaskFilter::of_lead(lead_id).select(), page).await
     }
 
     /// Tasks, newest first unless ordered otherwise.

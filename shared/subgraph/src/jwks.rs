@@ -75,13 +75,18 @@ impl KeyStore {
         let due = local || last.is_none_or(|at| at.elapsed() >= FETCH_INTERVAL);
         if due {
             *last = Some(Instant::now());
-            if let Err(error) = self.fetch().await {
-                tracing::warn!(error = format!("{error:#}"), "cannot fetch the keys that sign tokens");
-                *last = None;
-            }
+            self.refresh().await;
         }
         drop(last);
         self.known(kid).ok_or_else(|| self.unknown())
+    }
+
+    /// Fetches the published keys, so that one that was taken back stops counting. What cannot be
+    /// fetched now stays as it was.
+    pub(crate) async fn refresh(&self) {
+        if let Err(error) = self.fetch().await {
+            tracing::warn!(error = format!("{error:#}"), "cannot fetch the keys that sign tokens");
+        }
     }
 
     fn known(&self, kid: &str) -> Option<Arc<DecodingKey>> {

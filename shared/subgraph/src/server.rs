@@ -37,7 +37,7 @@ pub struct Running {
     pub has_demo_data: bool,
     stop: watch::Sender<bool>,
     server: JoinHandle<std::io::Result<()>>,
-    _cleaning: AbortOnDropHandle,
+    _looking_after: AbortOnDropHandle,
 }
 
 impl Running {
@@ -123,7 +123,7 @@ pub(crate) async fn start(
     endpoint: Endpoint,
     checks: Checks,
     routes: Vec<(&'static str, BoxEndpoint<'static>)>,
-    cleaning: AbortOnDropHandle,
+    looking_after: AbortOnDropHandle,
 ) -> anyhow::Result<Running> {
     let (service, has_demo_data) = (endpoint.service.clone(), endpoint.has_demo_data);
     let addr = SocketAddr::new(service.config.listen_addr, service.config.port);
@@ -149,7 +149,7 @@ pub(crate) async fn start(
         db.close().await;
         ended
     });
-    Ok(Running { addr, has_demo_data, stop, server, _cleaning: cleaning })
+    Ok(Running { addr, has_demo_data, stop, server, _looking_after: looking_after })
 }
 
 fn taken(name: &str, addr: SocketAddr) -> String {

@@ -24,9 +24,12 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use secrecy::ExposeSecret;
 use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::time::interval;
 
 /// How often expired rows are removed.
 const CLEANING_INTERVAL: Duration = Duration::from_hours(1);
+/// How long a key that was taken back may still count.
+const KEYS_INTERVAL: Duration = Duration::from_mins(5);
 /// The audit record of loaded demo data.
 const DEMO_LOADED: &str = "demo.loaded";
 
@@ -47,8 +50,8 @@ impl Subgraph {
         let endpoint = self.prepare(config, clock, random).await?;
         let service = endpoint.service.clone();
         let routes = self.routes.map(|routes| routes(&service)).unwrap_or_default();
-        let cleaning = clean_regularly(&service);
-        server::start(endpoint, Checks { migrations: self.migrations }, routes, cleaning).await
+        let looking_after = look_after(&service);
+        server::start(endpoint, Checks { migrations: self.migrations }, routes, looking_after).await
     }
 
     /// Everything but the server: the endpoint over a migrated database.
@@ -70,7 +73,7 @@ impl Subgraph {
         let service = self.service(config, clock, random).await?;
         let started = start_up(&service, self.demo.as_ref(), self.on_start.as_ref()).await;
         session.end().await?;
-        let has_demo_data = started.map_err(|e| anyhow::anyhow!("{}: {}", self.name, e.message()))?;
+        let has_demo_data = started.map_err(|e| anyhow::anyhow!(e.message()))?;
         let execute = (self.executor)(&service);
         let (policy, admission) = (self.policy.clone(), self.admission.clone());
         let entities = schema::entities(&self.sdl()).into();
@@ -150,21 +153,24 @@ fn service_key(config: &Config) -> anyhow::Result<String> {
     })
 }
 
-fn clean_regularly(service: &Service) -> AbortOnDropHandle {
+/// Removes expired rows and follows the published keys, as long as the server runs.
+fn look_after(service: &Service) -> AbortOnDropHandle {
     let service = service.clone();
     AbortOnDropHandle(tokio::spawn(async move {
-        let mut every = tokio::time::interval(CLEANING_INTERVAL);
+        let (mut cleaning, mut keys) = (interval(CLEANING_INTERVAL), interval(KEYS_INTERVAL));
         loop {
-            every.tick().await;
-            if let Err(error) = idempotency::clean(service.db.write(), service.clock.now()).await {
-                tracing::warn!(
-                    subgraph = service.name,
-                    error = error.message(),
-                    "cannot remove expired rows"
-                );
+            tokio::select! {
+                _ = cleaning.tick() => clean(&service).await,
+                _ = keys.tick() => service.auth.refresh_keys().await,
             }
         }
     }))
+}
+
+async fn clean(service: &Service) {
+    if let Err(error) = idempotency::clean(service.db.write(), service.clock.now()).await {
+        tracing::warn!(subgraph = service.name, error = error.message(), "cannot remove expired rows");
+    }
 }
 
 /// A task that ends with what it belongs to.

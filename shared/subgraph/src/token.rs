@@ -90,6 +90,11 @@ impl Authenticator {
         &self.service_key
     }
 
+    /// Fetches the keys that sign tokens again.
+    pub(crate) async fn refresh_keys(&self) {
+        self.keys.refresh().await;
+    }
+
     /// The caller behind an Authorization header. A token that does not count makes an anonymous
     /// caller who knows why, since public operations work all the same.
     pub async fn caller(&self, header: Option<&str>, request_id: String, now: DateTime<Utc>) -> Caller {

@@ -1,8 +1,8 @@
 //! Managing users.
 
-use crate::server::{ADMIN, Server, login, on_both, refresh};
+use crate::server::{ADMIN, Server, login, noon, on_both, refresh};
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_fifty_who_take_an_email_at_once_one_gets_it() {
@@ -108,6 +108,25 @@ async fn other_subgraphs_find_users_and_nulls_for_what_is_none() {
         let found = server.data(&admin, &query).await;
         let test = json!({ "id": "1", "email": "test@example.com" });
         assert_eq!(found["_entities"], json!([test, null, null, null, null, null]));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_service_reads_users_and_changes_nothing() {
+    on_both(async |server: &Server| {
+        let key = std::fs::read_to_string(server.data_dir().join("service.key")).unwrap();
+        let token = subgraph::token::sign_call("leads", &key, noon()).unwrap();
+        let ask = async |query: &str| -> Value {
+            let request = server.client().post(server.url("/graphql")).json(&json!({ "query": query }));
+            let request = request.header("authorization", format!("Service {token}"));
+            request.send().await.unwrap().json().await.unwrap()
+        };
+        let user = "{ _entities(representations: [{__typename: \"User\", id: \"1\"}]) { ... on User { id active } } }";
+        assert_eq!(ask(user).await["data"]["_entities"], json!([{ "id": "1", "active": true }]));
+        for forbidden in ["{ apiKeys { id } }", "{ me { id } }", "mutation { logout }"] {
+            assert_eq!(ask(forbidden).await["errors"][0]["extensions"]["code"], "FORBIDDEN", "{forbidden}");
+        }
     })
     .await;
 }

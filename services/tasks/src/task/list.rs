@@ -7,7 +7,7 @@ use sea_orm::{
     ActiveEnum, ColumnTrait, Condition, EntityTrait, Iterable, QueryFilter, Select,
     sea_query::{Expr, SimpleExpr},
 };
-use subgraph::{Key, Sort, to_micros};
+use subgraph::{Key, RowId, Sort, to_micros};
 
 /// All given conditions must hold.
 #[derive(Clone, Debug, Default, InputObject)]
@@ -22,12 +22,12 @@ pub(crate) struct TaskFilter {
     /// through.
     priority: Option<Vec<TaskPriority>>,
     /// About this lead.
-    lead_id: Option<i32>,
+    lead_id: Option<RowId>,
 }
 
 impl TaskFilter {
     /// The tasks about one lead.
-    pub(super) fn of_lead(lead: i32) -> Self {
+    pub(super) fn of_lead(lead: RowId) -> Self {
         Self { lead_id: Some(lead), ..Self::default() }
     }
 
@@ -39,7 +39,7 @@ impl TaskFilter {
             .add_option(completed.map(|completed| Column::Completed.eq(completed)))
             .add_option(due_before.map(|at| Column::DueDate.lt(storable(at))))
             .add_option(priority.map(|given| Column::Priority.is_in(distinct(&given))))
-            .add_option(lead_id.map(|lead| Column::LeadId.eq(lead)));
+            .add_option(lead_id.map(|lead| Column::LeadId.eq(lead.0)));
         Entity::find().filter(condition)
     }
 }
