@@ -2,7 +2,7 @@
 
 use crate::{builder::Subgraph, config::Config, telemetry};
 use anyhow::{Context, bail};
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, builder::Resettable};
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 /// Runs a service binary: `serve | migrate | schema | healthcheck`.
@@ -82,7 +82,7 @@ impl Subgraph {
             command = command.arg(arg.help(extra.help));
         }
         // `serve --port 1` and `--port 1 serve` are the same
-        command.mut_args(|arg| arg.global(true))
+        ignore_empty_variables(command.mut_args(|arg| arg.global(true)))
     }
 
     /// The configuration in parsed arguments.
@@ -119,6 +119,15 @@ async fn serve(subgraph: &Subgraph, config: Config) -> anyhow::Result<()> {
             running.stop().await
         }
     }
+}
+
+/// Makes a variable that is set but empty count as not set, as compose files write it.
+pub fn ignore_empty_variables(command: Command) -> Command {
+    let unset = |arg: Arg| match arg.get_env().map(std::env::var_os) {
+        Some(Some(value)) if value.is_empty() => arg.env(Resettable::Reset),
+        _ => arg,
+    };
+    command.mut_args(unset).mut_subcommands(ignore_empty_variables)
 }
 
 /// Waits until the process is asked to stop, by Ctrl-C or SIGTERM.

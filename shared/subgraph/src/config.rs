@@ -9,8 +9,17 @@ use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 pub enum Environment {
     /// Introspection, the IDE and demo data are there.
     Development,
-    /// None of them, and everything that must be set must be set.
+    /// None of them, and logs as JSON.
     Production,
+}
+
+impl std::fmt::Display for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Development => "development",
+            Self::Production => "production",
+        })
+    }
 }
 
 /// The configuration of one subgraph. Secrets do not print themselves.

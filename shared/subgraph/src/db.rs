@@ -1,6 +1,6 @@
 //! The service's own database: SQLite or Postgres behind one type.
 
-use crate::{config::Config, error::Result};
+use crate::{config::Config, error::Result, files};
 use anyhow::Context;
 use sea_orm::{
     ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
@@ -15,7 +15,7 @@ pub type StatementCounter = Arc<dyn Fn() + Send + Sync>;
 /// Longest time a statement may take on Postgres.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for a connection or, on SQLite, for the write lock.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Readers of a SQLite file; there is always exactly one writer.
 const SQLITE_READERS: u32 = 4;
 
@@ -42,7 +42,7 @@ impl Db {
         if let Some(path) = sqlite_path(url) {
             let connect = |max| sqlite(path, max, counter.clone());
             let write = connect(1).await.with_context(|| sqlite_help(path))?;
-            let read = if path == ":memory:" { write.clone() } else { connect(SQLITE_READERS).await? };
+            let read = connect(SQLITE_READERS).await?;
             return Ok(Self { read, write });
         }
         let pool = postgres(url, service, config.database_max_connections, counter).await;
@@ -69,7 +69,7 @@ impl Db {
     /// reader that turns writer fails without waiting.
     ///
     /// Call it from a task of its own, never inside a future that a client can cancel: sqlx
-    /// cancelled in `BEGIN` leaves a connection whose writes nobody else sees (DESIGN decision 9).
+    /// cancelled in `BEGIN` leaves a connection whose writes nobody else sees.
     pub async fn begin(&self) -> Result<DatabaseTransaction> {
         let mode = Some(SqliteTransactionMode::Immediate).filter(|_| self.backend() == DbBackend::Sqlite);
         let options = TransactionOptions { sqlite_transaction_mode: mode, ..Default::default() };
@@ -104,14 +104,13 @@ async fn sqlite(
     max: u32,
     counter: Option<StatementCounter>,
 ) -> anyhow::Result<DatabaseConnection> {
-    if let Some(folder) = std::path::Path::new(path).parent() {
-        std::fs::create_dir_all(folder).with_context(|| sqlite_help(path))?;
-    }
+    // Made here, because SQLite would let everyone on the machine read it
+    files::create_private(path.as_ref()).with_context(|| sqlite_help(path))?;
     let mut options = ConnectOptions::new(format!("sqlite://{path}?mode=rwc"));
     options.max_connections(max).min_connections(1).sqlx_logging(false).acquire_timeout(ACQUIRE_TIMEOUT);
     options.test_before_acquire(false).map_sqlx_sqlite_opts(|o| {
         o.journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
-            // Acknowledged means on disk (DESIGN decision 19)
+            // Acknowledged means on disk
             .synchronous(sqlx::sqlite::SqliteSynchronous::Full)
             .busy_timeout(ACQUIRE_TIMEOUT)
     });

@@ -33,16 +33,30 @@ pub fn read_or_create(path: &Path, make: impl FnOnce() -> anyhow::Result<String>
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
+/// Makes sure that a file exists; a new one can be read and written by its owner only.
+///
+/// # Errors
+/// When the folder cannot be written.
+pub(crate) fn create_private(path: &Path) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    private().create(true).append(true).open(path).map(drop)
+}
+
+fn private() -> fs::OpenOptions {
+    let mut options = fs::OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
 fn temporary(path: &Path, content: &[u8]) -> anyhow::Result<std::path::PathBuf> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(|| help(path))?;
     }
     let name = format!("{}.{}-{:x}.tmp", path.display(), std::process::id(), rand::random::<u32>());
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&name).with_context(|| help(path))?;
+    let mut file = private().write(true).create_new(true).open(&name).with_context(|| help(path))?;
     file.write_all(content).and_then(|()| file.sync_all()).with_context(|| help(path))?;
     Ok(name.into())
 }

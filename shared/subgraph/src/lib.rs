@@ -65,7 +65,7 @@ pub mod validate;
 pub use builder::Subgraph;
 pub use caller::{Actor, Caller};
 pub use change::{Change, audit, diff};
-pub use cli::{main, stop_signal};
+pub use cli::{ignore_empty_variables, main, stop_signal};
 pub use clock::{Clock, Random, to_micros};
 pub use config::{Config, Environment, ExtraArg};
 pub use db::Db;

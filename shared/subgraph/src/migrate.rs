@@ -2,11 +2,14 @@
 
 use crate::{
     config::Config,
-    db::{Db, sqlite_path},
+    db::{ACQUIRE_TIMEOUT, Db, sqlite_path},
 };
 use anyhow::{Context, bail, ensure};
 use futures_util::future::BoxFuture;
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, EntityTrait};
+use sea_orm::{
+    ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, EntityTrait, Statement,
+    sqlx::{ConnectOptions as _, Connection as _, postgres::PgConnectOptions},
+};
 use sea_orm_migration::{MigratorTrait, seaql_migrations};
 use secrecy::ExposeSecret;
 use std::{collections::BTreeSet, fs::File};
@@ -145,12 +148,24 @@ impl Session {
     }
 
     async fn postgres(service: &str, url: &str) -> anyhow::Result<Self> {
+        let unreachable = || format!("cannot open the database of {service} on Postgres");
+        // The pool would keep trying and then say only that it ran out of time
+        let single = url.parse::<PgConnectOptions>().with_context(unreachable)?;
+        let single = tokio::time::timeout(ACQUIRE_TIMEOUT, single.connect()).await;
+        single.with_context(unreachable)?.with_context(unreachable)?.close().await?;
         let mut options = sea_orm::ConnectOptions::new(url);
         options.max_connections(1).sqlx_logging(false).set_schema_search_path(format!("{service},public"));
-        let db = Database::connect(options).await;
-        let db = db.with_context(|| format!("cannot open the database of {service} on Postgres"))?;
+        let db = Database::connect(options).await.with_context(unreachable)?;
         db.execute_unprepared(&format!("SELECT pg_advisory_lock({LOCK})")).await?;
-        db.execute_unprepared(&format!("CREATE SCHEMA IF NOT EXISTS \"{service}\"")).await?;
+        // Asked first, because making one needs a right on the database even when it is there
+        let known = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT 1 FROM pg_namespace WHERE nspname = $1",
+            [service.into()],
+        );
+        if db.query_one_raw(known).await?.is_none() {
+            db.execute_unprepared(&format!("CREATE SCHEMA \"{service}\"")).await?;
+        }
         Ok(Self { db, _lock: None })
     }
 

@@ -1,0 +1,16 @@
+//! The all-in-one binary: every subgraph in one process, the Apollo Router beside it, and the command line.
+//!
+//! - [`supergraph`] reads `supergraph.yaml`, the list of subgraphs;
+//! - [`compose`] turns their schemas into `router/supergraph.graphql`, as rover would;
+//! - [`provision`] finds, downloads or builds the router binary;
+//! - [`router`] runs it as a child process that cannot outlive the launcher;
+//! - [`up`] starts everything; [`services`] is the list of what that is.
+//!
+//! Unix only: the router has to die with the launcher.
+
+pub mod compose;
+pub mod provision;
+pub mod router;
+pub mod services;
+pub mod supergraph;
+pub mod up;

@@ -1,0 +1,97 @@
+use std::{env, os::unix::fs::PermissionsExt as _, time::Instant};
+
+use super::*;
+
+/// Options whose router is the shell script `body`.
+fn options(test: &str, body: &str) -> RouterOptions {
+    let folder = env::temp_dir().join(format!("leadgraph-router-{test}-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let binary = folder.join("router");
+    fs::write(&binary, format!("#!/bin/sh\n{body}\n")).unwrap();
+    fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
+    RouterOptions {
+        binary,
+        config: folder.join("router.yaml"),
+        supergraph: folder.join("supergraph.graphql"),
+        scripts: folder.join("rhai"),
+        listen: free_address(),
+        health: free_address(),
+        log: folder.join("router.log"),
+        bind_with: None,
+        introspection: false,
+        cors: None,
+        ready_within: Duration::from_secs(20),
+    }
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+#[tokio::test]
+async fn a_router_that_dies_fails_at_once_with_the_end_of_its_log() {
+    let started = Instant::now();
+    let options = options("dies", "echo \"license violation on $ROUTER_LISTEN\"; exit 3");
+    let error = Router::start(&options).await.unwrap_err().to_string();
+    assert!(error.contains("exit status: 3") && error.contains("router.log"), "{error}");
+    assert!(error.ends_with(&format!("license violation on {}", options.listen)), "{error}");
+    assert!(started.elapsed() < options.ready_within);
+}
+
+#[tokio::test]
+async fn a_router_that_never_gets_ready_is_killed_at_the_deadline() {
+    let options = options("hangs", "echo $$; exec sleep 60");
+    let options = RouterOptions { ready_within: Duration::from_millis(700), ..options };
+    let error = Router::start(&options).await.unwrap_err().to_string();
+    assert!(error.contains("is not ready after"), "{error}");
+}
+
+#[tokio::test]
+async fn stopping_kills_what_does_not_listen() {
+    use std::os::unix::process::ExitStatusExt as _;
+    let options = options("stubborn", "trap '' TERM; echo ready; while :; do sleep 0.05; done");
+    let child = command(&options).unwrap().spawn().unwrap();
+    let router = Router { child, log: options.log.clone() };
+    while !router.log_end().ends_with("ready") {
+        tokio::task::yield_now().await;
+    }
+    let status = router.stop(Duration::from_millis(200)).await.unwrap();
+    assert_eq!(status.signal(), Some(9));
+}
+
+#[tokio::test]
+async fn a_bound_router_is_refused_outside_the_main_thread() {
+    let mut options = options("thread", "exit 0");
+    options.bind_with = Some(env::current_exe().unwrap());
+    let error = Router::start(&options).await.unwrap_err().to_string();
+    assert!(error.contains("main thread"), "{error}");
+}
+
+#[test]
+fn a_taken_port_is_named_with_the_way_to_change_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let error = ensure_free(address, "the Apollo Router", "--port").unwrap_err().to_string();
+    assert!(error.starts_with(&format!("port {} is taken", address.port())), "{error}");
+    assert!(error.ends_with("another port with --port"), "{error}");
+}
+
+#[test]
+fn cors_patterns_take_origins_literally() {
+    let pattern = cors_pattern(&["https://crm.example.com", "http://localhost:3000/"]);
+    assert_eq!(pattern, r"^(?:https://crm\.example\.com|http://localhost:3000)\z");
+}
+
+#[test]
+fn an_unspecified_address_is_probed_at_loopback() {
+    assert_eq!(reachable("0.0.0.0:8088".parse().unwrap()), "127.0.0.1:8088".parse().unwrap());
+    assert_eq!(reachable("[::]:8088".parse().unwrap()), "[::1]:8088".parse().unwrap());
+}
+
+#[test]
+fn the_tail_of_a_log_is_its_last_lines() {
+    let file = env::temp_dir().join(format!("leadgraph-tail-{}", std::process::id()));
+    let text: Vec<_> = (0..10_000).map(|line| format!("line {line}")).collect();
+    fs::write(&file, text.join("\n")).unwrap();
+    assert_eq!(tail(&file).unwrap(), text[10_000 - TAIL.1..].join("\n"));
+}

@@ -1,0 +1,205 @@
+//! Starting everything: every subgraph in this process, the Apollo Router beside it.
+
+use std::{
+    fs,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use subgraph::{Environment, Running, Subgraph, stop_signal};
+
+use crate::{
+    compose,
+    provision::{self, RouterArgs},
+    router::{self, Router, RouterOptions},
+    services,
+};
+
+/// How long the router may take to finish its requests.
+const GRACE: Duration = Duration::from_secs(6);
+/// How long the router may take until it is ready; it takes a tenth of a second.
+const ROUTER_START: Duration = Duration::from_mins(1);
+
+/// What `leadgraph up` can be told. The subgraphs take the rest from their environment variables.
+#[derive(Args, Clone, Debug)]
+pub struct UpArgs {
+    /// How strict to be.
+    #[arg(long, env = "LEADGRAPH_ENV", value_enum, default_value = "development")]
+    pub environment: Environment,
+    /// Folder of the SQLite files, the keys and the router's log.
+    #[arg(long, env = "LEADGRAPH_DATA_DIR", default_value = "./data")]
+    pub data_dir: PathBuf,
+    /// Address that everything listens on.
+    #[arg(long, env = "LISTEN_ADDR", default_value = "127.0.0.1")]
+    pub listen_addr: IpAddr,
+    /// Port of the router.
+    #[arg(long, env = "ROUTER_PORT", default_value_t = 4000)]
+    pub port: u16,
+    /// Port of the router's health check.
+    #[arg(long, env = "ROUTER_HEALTH_PORT", default_value_t = 8088)]
+    pub health_port: u16,
+    /// Added to the port of every subgraph, for a second installation on one machine.
+    #[arg(long, default_value_t = 0)]
+    pub port_offset: u16,
+    /// Where the router comes from.
+    #[command(flatten)]
+    pub router: RouterArgs,
+}
+
+impl UpArgs {
+    fn address(&self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.listen_addr, port)
+    }
+
+    /// Where something on `port` is reached from this machine.
+    fn url(&self, port: u16) -> String {
+        let ip =
+            if self.listen_addr.is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { self.listen_addr };
+        format!("http://{}", SocketAddr::new(ip, port))
+    }
+
+    /// Every subgraph and its port.
+    fn services(&self) -> Result<Vec<(Subgraph, u16)>> {
+        let moved = services::with_ports()?.into_iter().map(|(service, port)| {
+            let moved = port.checked_add(self.port_offset);
+            Ok((service, moved.with_context(|| format!("--port-offset moves port {port} out of range"))?))
+        });
+        moved.collect()
+    }
+}
+
+/// Runs everything until asked to stop. Call it from the main thread (see [`Router::start`]).
+///
+/// # Errors
+/// In words for whoever starts it: a taken port, a folder that cannot be written, a missing router,
+/// or a part that ended by itself.
+pub async fn up(args: UpArgs) -> Result<()> {
+    let services = args.services()?;
+    check_ports(&args, &services)?;
+    check_folder(&args)?;
+    let binary = provision::provision(&args.router).await?;
+    let mut running = Vec::new();
+    for (service, port) in &services {
+        let started = start(&args, &services, service, *port).await;
+        running
+            .push((service.name(), started.with_context(|| format!("{} does not start", service.name()))?));
+    }
+    let mut router = Router::start(&router_options(&args, &services, binary)?).await?;
+    print_table(&args, &services, running.iter().any(|(_, service)| service.has_demo_data));
+    let ended = tokio::select! {
+        signal = stop_signal() => signal,
+        status = router.wait() => Err(anyhow::anyhow!("the router ended by itself ({}); {}", status?, router.log_end())),
+        ended = any_ended(&mut running) => ended,
+    };
+    eprintln!("stopping");
+    // The router first: it finishes its requests while the subgraphs still answer
+    let stopped = router.stop(GRACE).await;
+    for (_, service) in running {
+        service.stop().await?;
+    }
+    stopped?;
+    ended
+}
+
+fn check_ports(args: &UpArgs, services: &[(Subgraph, u16)]) -> Result<()> {
+    router::ensure_free(args.address(args.port), "the router", "--port")?;
+    router::ensure_free(args.address(args.health_port), "the router's health check", "--health-port")?;
+    for (service, port) in services {
+        router::ensure_free(args.address(*port), service.name(), "--port-offset")?;
+    }
+    Ok(())
+}
+
+fn check_folder(args: &UpArgs) -> Result<()> {
+    let folder = &args.data_dir;
+    let probe = folder.join(".writable");
+    let written = fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&probe, ""))
+        .and_then(|()| fs::remove_file(&probe));
+    written.with_context(|| {
+        format!("the data folder {} cannot be written; choose another with --data-dir", folder.display())
+    })
+}
+
+async fn start(args: &UpArgs, all: &[(Subgraph, u16)], service: &Subgraph, port: u16) -> Result<Running> {
+    let mut flags = vec![
+        format!("--environment={}", args.environment),
+        format!("--data-dir={}", args.data_dir.display()),
+        format!("--listen-addr={}", args.listen_addr),
+        format!("--port={port}"),
+    ];
+    for (other, port) in all {
+        let url = args.url(*port);
+        if other.name() == "accounts" {
+            flags.push(format!("--jwks-url={url}/.well-known/jwks.json"));
+        }
+        if service.peers().any(|peer| peer == other.name()) {
+            flags.push(format!("--{}-url={url}/graphql", other.name()));
+        }
+    }
+    service.start(service.config_from(flags)?).await
+}
+
+fn router_options(args: &UpArgs, services: &[(Subgraph, u16)], binary: PathBuf) -> Result<RouterOptions> {
+    let settings = accounts::subgraph().config_from([format!("--data-dir={}", args.data_dir.display())])?;
+    let folder = args.data_dir.join("router");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot write {}", folder.display()))?;
+    let (config, supergraph) = (folder.join("router.yaml"), folder.join("supergraph.graphql"));
+    let scripts = folder.join("rhai");
+    compose::replace(&scripts.join("main.rhai"), router::EMBEDDED_SCRIPT)?;
+    compose::replace(&config, router::EMBEDDED_CONFIG)?;
+    compose::replace(&supergraph, &routed(args, services)?)?;
+    let cors = (!settings.cors_origins.is_empty()).then(|| router::cors_pattern(&settings.cors_origins));
+    Ok(RouterOptions {
+        binary,
+        config,
+        supergraph,
+        scripts,
+        listen: args.address(args.port),
+        health: args.address(args.health_port),
+        log: folder.join("router.log"),
+        bind_with: Some(std::env::current_exe().context("cannot find this program's own file")?),
+        introspection: args.environment == Environment::Development,
+        cors,
+        ready_within: ROUTER_START,
+    })
+}
+
+/// The committed supergraph with the URLs at which the subgraphs really answer.
+fn routed(args: &UpArgs, services: &[(Subgraph, u16)]) -> Result<String> {
+    let mut text = router::EMBEDDED_SUPERGRAPH.to_owned();
+    for (service, port) in services {
+        let usual = format!("\"http://127.0.0.1:{}/graphql\"", service.port());
+        if !text.contains(&usual) {
+            bail!("the embedded supergraph does not route to {}; run `leadgraph compose`", service.name());
+        }
+        text = text.replace(&usual, &format!("\"{}/graphql\"", args.url(*port)));
+    }
+    Ok(text)
+}
+
+/// Waits for the first service that ends by itself.
+async fn any_ended(running: &mut [(&'static str, Running)]) -> Result<()> {
+    let waits = running.iter_mut().map(|(name, service)| {
+        Box::pin(async move { service.ended().await.with_context(|| format!("{name} ended by itself")) })
+    });
+    futures_util::future::select_all(waits).await.0
+}
+
+fn print_table(args: &UpArgs, services: &[(Subgraph, u16)], demo: bool) {
+    let router = args.url(args.port);
+    println!("\nLeadgraph is running. Ctrl-C stops it.\n");
+    println!("  {:<14} {router}/graphql", "GraphQL");
+    println!("  {:<14} {}/health", "router health", args.url(args.health_port));
+    for (service, port) in services {
+        println!("  {:<14} {}/graphql", service.name(), args.url(*port));
+    }
+    println!("  {:<14} {}", "data", args.data_dir.display());
+    if demo {
+        println!("  {:<14} test@example.com / password", "demo login");
+    }
+    println!();
+}

@@ -1,0 +1,37 @@
+//! What a page costs: the request log of every service.
+
+use serde_json::{Value, json};
+use testkit::Supergraph;
+
+testkit::on_both_databases!(a_page_costs_one_request_to_each_service_and_five_statements);
+
+async fn a_page_costs_one_request_to_each_service_and_five_statements(supergraph: Supergraph) {
+    let admin = supergraph.admin().await;
+    create_leads(&supergraph, &admin, 10).await;
+    let query = "{ leads(limit: 20) {
+        id firstName email status interactions(limit: 5) { id type notes } tasks(limit: 5) { id title }
+        activityScore summary scoreCalculatedAt
+    } }";
+    // The first time, services fetch keys and the router plans
+    supergraph.data(&admin, query, json!({})).await;
+    let (page, cost) = supergraph.cost(supergraph.data(&admin, query, json!({}))).await;
+    let leads = page["leads"].as_array().unwrap();
+    assert_eq!(leads.len(), 20);
+    let interactions = leads.iter().map(|lead| lead["interactions"].as_array().unwrap().len());
+    assert!(interactions.sum::<usize>() >= 20, "the demo leads have some");
+    let services: Vec<_> = cost.keys().copied().collect();
+    assert_eq!(services, ["interactions", "leads", "scoring", "tasks"], "{cost:?}");
+    assert!(cost.values().all(|load| load.requests == 1), "{cost:?}");
+    let statements: u64 = cost.values().map(|load| load.statements).sum();
+    // None would mean that they are not counted
+    assert!((4..=5).contains(&statements), "{cost:?}");
+}
+
+async fn create_leads(supergraph: &Supergraph, token: &str, count: usize) {
+    let row = |i| json!({ "firstName": "Lead", "lastName": format!("Number {i}"), "email": format!("{i}@example.org") });
+    let rows: Vec<Value> = (0..count).map(row).collect();
+    let query = "mutation($input: [CreateLeadInput!]!) { createLeads(input: $input) { lead { id } error { message } } }";
+    let created = supergraph.data(token, query, json!({ "input": rows })).await;
+    let created = created["createLeads"].as_array().unwrap();
+    assert!(created.iter().all(|result| result["error"].is_null()), "{created:?}");
+}

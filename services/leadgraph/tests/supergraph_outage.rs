@@ -1,0 +1,163 @@
+//! Services that are gone: the others go on, and nobody has to be restarted when they are back.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use testkit::Supergraph;
+use testkit::supergraph::{SERVICES, code};
+use tokio::time::sleep;
+
+testkit::on_both_databases!(
+    a_dead_service_costs_its_own_fields_only,
+    a_service_that_starts_without_accounts_verifies_tokens,
+    work_that_needs_a_dead_service_is_refused_and_changes_nothing,
+);
+
+const PAGE: &str = "{ leads(limit: 3) {
+    id email status owner { email } interactions(limit: 2) { id notes } tasks { title } activityScore
+} }";
+/// Root fields of one service each, none of which needs another one. Scoring has none that is built yet.
+const ROOTS: [(&str, &str); 5] = [
+    ("accounts", "{ users { email } }"),
+    ("leads", "{ leads(limit: 1) { email } }"),
+    ("interactions", "{ interactions(limit: 1) { notes } }"),
+    ("tasks", "{ tasks { title } }"),
+    ("notifications", "{ getUnreadCount }"),
+];
+/// The service of each field of [`PAGE`] that is not the leads service's own.
+const FIELDS: [(&str, &str); 4] = [
+    ("accounts", "owner"),
+    ("interactions", "interactions"),
+    ("tasks", "tasks"),
+    ("scoring", "activityScore"),
+];
+/// A service that came back is used again within this time.
+const HEALED_WITHIN: Duration = Duration::from_secs(10);
+
+async fn a_dead_service_costs_its_own_fields_only(mut supergraph: Supergraph) {
+    let admin = prepared(&supergraph).await;
+    let whole = supergraph.data(&admin, PAGE, json!({})).await;
+    for lead in whole["leads"].as_array().unwrap() {
+        assert!(FIELDS.iter().all(|(_, field)| !lead[field].is_null()), "{lead:#}");
+    }
+    for dead in SERVICES {
+        supergraph.kill(dead);
+        let page = supergraph.graphql(Some(&admin), PAGE, json!({})).await;
+        assert_eq!(page["data"], without(&whole, dead), "{dead} is dead: {page:#}");
+        let errors = page["errors"].as_array().cloned().unwrap_or_default();
+        assert_eq!(errors.is_empty(), dead == "notifications", "{dead} is dead: {page:#}");
+        for error in errors {
+            assert_eq!(error["extensions"]["code"], "UNAVAILABLE", "{error:#}");
+            assert_eq!(error["extensions"]["service"], dead, "{error:#}");
+            assert_eq!(error["message"], format!("The {dead} service does not answer; try again"));
+            let path = error["path"].as_array().unwrap();
+            assert!(
+                dead == "leads" || path.len() >= 2 && path[0] == "leads" && path[1].is_u64(),
+                "{error:#}"
+            );
+        }
+        roots_answer_but_one(&supergraph, &admin, dead).await;
+        supergraph.restart(dead).await;
+        heals(&supergraph, &admin, &whole).await;
+    }
+}
+
+async fn a_service_that_starts_without_accounts_verifies_tokens(mut supergraph: Supergraph) {
+    let admin = prepared(&supergraph).await;
+    let whole = supergraph.data(&admin, PAGE, json!({})).await;
+    supergraph.kill("accounts");
+    for service in ["leads", "interactions", "tasks", "scoring"] {
+        supergraph.restart(service).await;
+    }
+    let deadline = Instant::now() + HEALED_WITHIN;
+    loop {
+        let page = supergraph.graphql(Some(&admin), PAGE, json!({})).await;
+        if page["data"] == without(&whole, "accounts") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{page:#}");
+        sleep(Duration::from_millis(50)).await;
+    }
+    // Nor does a bad token become a good one
+    let (start, end) = admin.split_at(admin.len() - 10);
+    let forged = format!("{start}{}{}", if end.starts_with('A') { 'B' } else { 'A' }, &end[1..]);
+    let refused = supergraph.graphql(Some(&forged), "{ tasks { title } }", json!({})).await;
+    assert_eq!(code(&refused), Some("UNAUTHENTICATED"), "{refused:#}");
+}
+
+async fn work_that_needs_a_dead_service_is_refused_and_changes_nothing(mut supergraph: Supergraph) {
+    let admin = prepared(&supergraph).await;
+    let before = supergraph.row_counts().await;
+    for (dead, query) in [
+        ("leads", r#"mutation { createTask(input: {title: "Call", leadId: 1}) { id } }"#),
+        (
+            "leads",
+            r#"mutation { createInteraction(createInteractionInput:
+                {type: CALL, date: "2026-01-15T12:00:00Z", leadId: 1}) { id } }"#,
+        ),
+        ("accounts", r#"mutation { assignLead(id: 2, ownerId: "2") { id } }"#),
+    ] {
+        supergraph.kill(dead);
+        let refused = supergraph.graphql(Some(&admin), query, json!({})).await;
+        assert_eq!(code(&refused), Some("UNAVAILABLE"), "{refused:#}");
+        assert_eq!(refused["errors"][0]["message"], format!("The {dead} service does not answer; try again"));
+        supergraph.restart(dead).await;
+    }
+    assert_eq!(supergraph.row_counts().await, before);
+}
+
+/// Three leads with an owner, interactions, a task and a score; the token of who may see them.
+async fn prepared(supergraph: &Supergraph) -> String {
+    let admin = supergraph.admin().await;
+    for id in [15, 14, 13] {
+        let assign = r#"mutation($id: Int!) { assignLead(id: $id, ownerId: "1") { id } }"#;
+        supergraph.data(&admin, assign, json!({ "id": id })).await;
+        let task = r#"mutation($id: Int!) { createTask(input: {title: "Call", leadId: $id}) { id } }"#;
+        supergraph.data(&admin, task, json!({ "id": id })).await;
+        let score = format!(
+            "INSERT INTO lead_score (lead_id, activity_score, score_calculated_at)
+             VALUES ({id}, {id}, '2026-01-15T12:00:00.000000+00:00')"
+        );
+        supergraph.execute("scoring", &score).await;
+    }
+    // Each service has met the token, and with it the keys
+    for query in ROOTS.map(|(_, root)| root).into_iter().chain([PAGE]) {
+        supergraph.data(&admin, query, json!({})).await;
+    }
+    admin
+}
+
+/// What is left of the whole page when a service is gone.
+fn without(whole: &Value, dead: &str) -> Value {
+    if dead == "leads" {
+        return Value::Null;
+    }
+    let mut page = whole.clone();
+    for (_, field) in FIELDS.iter().filter(|(service, _)| *service == dead) {
+        for lead in page["leads"].as_array_mut().unwrap() {
+            lead[field] = Value::Null;
+        }
+    }
+    page
+}
+
+async fn roots_answer_but_one(supergraph: &Supergraph, token: &str, dead: &str) {
+    for (service, root) in ROOTS {
+        let answer = supergraph.graphql(Some(token), root, json!({})).await;
+        let expected = if service == dead { Some("UNAVAILABLE") } else { None };
+        assert_eq!(code(&answer), expected, "{dead} is dead: {root}: {answer:#}");
+    }
+}
+
+async fn heals(supergraph: &Supergraph, token: &str, whole: &Value) {
+    let deadline = Instant::now() + HEALED_WITHIN;
+    loop {
+        let page = supergraph.graphql(Some(token), PAGE, json!({})).await;
+        let unread = supergraph.graphql(Some(token), "{ getUnreadCount }", json!({})).await;
+        if page["data"] == *whole && code(&page).is_none() && code(&unread).is_none() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{page:#} {unread:#}");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
