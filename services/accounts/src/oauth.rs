@@ -5,10 +5,13 @@ mod request;
 
 use crate::{
     api_key, secret,
-    throttle::Throttle,
     token::{Signer, Token},
 };
-use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
+use poem::{
+    Body, Request, Response, handler,
+    http::{HeaderValue, StatusCode},
+    web::Data,
+};
 use request::Credentials;
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, EntityTrait, IntoActiveModel, QuerySelect};
 use serde_json::json;
@@ -57,18 +60,15 @@ pub(crate) async fn answer(request: &Request, body: Body, service: Data<&Service
 }
 
 /// A token for the key with these credentials.
+///
+/// Attempts are not counted: nobody guesses 256 random bits, but counting would let whoever knows a
+/// client id lock its key out.
 async fn grant(service: &Service, credentials: &Credentials) -> Result<Token, Refusal> {
-    let attempt = Throttle::attempt(service, &format!("key:{}", credentials.id)).await?;
     let key =
         api_key::Entity::by_client(&credentials.id).one(service.db.read()).await.map_err(Error::from)?;
     let known = secret::matches(&credentials.secret, key.as_ref().map(|key| &*key.secret_hash));
-    let Some(key) = key.filter(|key| known && key.is_live(service.clock.now())) else {
-        attempt.failed(1);
-        return Err(Refusal::Client);
-    };
-    let token = issue(service, &key).await?.ok_or(Refusal::Client)?;
-    attempt.succeeded();
-    Ok(token)
+    let key = key.filter(|key| known && key.is_live(service.clock.now())).ok_or(Refusal::Client)?;
+    issue(service, &key).await?.ok_or(Refusal::Client)
 }
 
 /// Notes that the key is used, unless it was revoked meanwhile, and signs a token.
@@ -100,9 +100,6 @@ fn refused(refusal: &Refusal) -> Response {
         Refusal::Client => {
             (StatusCode::UNAUTHORIZED, body("invalid_client", "client_id or client_secret is wrong"))
         }
-        Refusal::Service(error @ Error::RateLimited { .. }) => {
-            (StatusCode::TOO_MANY_REQUESTS, body("temporarily_unavailable", &error.message()))
-        }
         Refusal::Service(error @ Error::Unavailable(_)) => {
             (StatusCode::SERVICE_UNAVAILABLE, body("temporarily_unavailable", &error.message()))
         }
@@ -111,17 +108,9 @@ fn refused(refusal: &Refusal) -> Response {
         }
     };
     let mut response = respond(status, &body);
-    let header = match refusal {
-        Refusal::Client => {
-            Some(("www-authenticate", "Basic realm=\"leadgraph\", charset=\"UTF-8\"".to_owned()))
-        }
-        Refusal::Service(Error::RateLimited { retry_after }) => {
-            Some(("retry-after", retry_after.to_string()))
-        }
-        _ => None,
-    };
-    if let Some((name, Ok(value))) = header.map(|(name, value)| (name, value.parse())) {
-        response.headers_mut().insert(name, value);
+    if *refusal == Refusal::Client {
+        let scheme = HeaderValue::from_static("Basic realm=\"leadgraph\", charset=\"UTF-8\"");
+        response.headers_mut().insert("www-authenticate", scheme);
     }
     response
 }
@@ -140,11 +129,6 @@ mod tests {
         let client = refused(&Refusal::Client);
         assert_eq!(client.status(), StatusCode::UNAUTHORIZED);
         assert!(client.headers().contains_key("www-authenticate"));
-        let often = refused(&Refusal::Service(Error::RateLimited { retry_after: 7 }));
-        assert_eq!(
-            (often.status(), &often.headers()["retry-after"]),
-            (StatusCode::TOO_MANY_REQUESTS, &"7".parse().unwrap())
-        );
         for refusal in [Refusal::Request("x"), Refusal::Grant] {
             let response = refused(&refusal);
             assert_eq!(response.status(), StatusCode::BAD_REQUEST);

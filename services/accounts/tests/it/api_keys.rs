@@ -128,17 +128,13 @@ async fn the_endpoint_speaks_rfc_6749() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn secrets_are_guessed_as_rarely_as_passwords() {
+async fn wrong_guesses_do_not_lock_a_key_out() {
     on_both(async |server: &Server| {
         let admin = server.login(ADMIN).await.token;
         let key = create(server, &admin, "name: \"x\", role: SALES_REP").await;
-        for _ in 0..10 {
+        for _ in 0..20 {
             assert_eq!(grant(server, &key.client_id, "wrong").await.status(), StatusCode::UNAUTHORIZED);
         }
-        let refused = grant(server, &key.client_id, &key.secret).await;
-        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
-        assert_eq!(refused.headers()["retry-after"], "900");
-        server.advance(TimeDelta::minutes(15));
         token(server, &key).await;
     })
     .await;
