@@ -14,7 +14,13 @@ claim_target_folder() {
     mkdir -p "$CARGO_TARGET_DIR"
     if command -v flock >/dev/null; then
         exec 9>>"$CARGO_TARGET_DIR/.in-use"
-        flock --nonblock 9 || { echo "waiting for another run on $CARGO_TARGET_DIR" >&2 && flock 9; }
+        if ! flock --nonblock 9; then
+            echo "waiting for another run on $CARGO_TARGET_DIR, up to an hour" >&2
+            flock --wait 3600 9 || {
+                echo "another run still uses $CARGO_TARGET_DIR; end it, or set another CARGO_TARGET_DIR" >&2
+                exit 1
+            }
+        fi
     fi
     if [ "$(cat "$CARGO_TARGET_DIR/.checkout" 2>/dev/null)" != "$PWD" ]; then
         find services shared migrations -name '*.rs' -exec touch {} +

@@ -13,5 +13,3 @@ CREATE TABLE app_user (
     updated_at {time} NOT NULL
 );
 CREATE UNIQUE INDEX app_user_email ON app_user (email_key);
--- Who may not be the last to go
-CREATE INDEX app_user_admin ON app_user (id) WHERE role = 'ADMIN' AND active;

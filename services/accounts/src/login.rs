@@ -81,7 +81,7 @@ fn guesses(ctx: &Context<'_>, set: &SelectionSet) -> usize {
             fragment.map_or(0, |fragment| guesses(ctx, &fragment.node.selection_set.node))
         }
     });
-    each.sum()
+    each.fold(0, usize::saturating_add)
 }
 
 fn refused() -> Error {

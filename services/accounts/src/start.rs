@@ -4,7 +4,7 @@ use crate::{
     password::Passwords,
     user::{self, NewUser},
 };
-use sea_orm::{ActiveModelTrait, EntityTrait, PaginatorTrait, SqlErr};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, SqlErr};
 use subgraph::{Caller, Change, Environment, Error, Result, Role, Service, validate::fold};
 
 /// The flag with the first administrator's e-mail.
@@ -30,10 +30,15 @@ pub(crate) async fn first_administrator(service: Service) -> Result<()> {
     if service.config.environment == Environment::Production {
         warn_of_demo(&service).await?;
     }
-    if user::Entity::administrators().count(service.db.read()).await? > 0 {
+    // The demo user is nobody's administrator: whoever configures one wants that one
+    let own = user::Entity::administrators().filter(user::Column::EmailKey.ne(DEMO.0));
+    if own.count(service.db.read()).await? > 0 {
         return Ok(());
     }
     let Some((email, password)) = configured else {
+        if user::Entity::administrators().count(service.db.read()).await? > 0 {
+            return Ok(());
+        }
         let what = "nobody can manage users: set ADMIN_EMAIL and ADMIN_PASSWORD and start again";
         tracing::warn!(target: "leadgraph", subgraph = service.name, "{what}");
         return Ok(());

@@ -155,10 +155,14 @@ impl InteractionMutation {
         >,
     ) -> Result<Model> {
         let input = create_interaction_input;
+        let key = idempotency_key.as_deref();
+        if let Some(row) = ctx.replayed("createInteraction", key, &input).await? {
+            return Ok(row);
+        }
         let new = input.clone().into_row(ctx.service().clock.now())?;
         ctx.service().must_exist("leads", "Lead", input.lead_id.0).await?;
         let mut change = ctx.change().await?;
-        if let Some(row) = change.replay("createInteraction", idempotency_key.as_deref(), &input).await? {
+        if let Some(row) = change.replay("createInteraction", key, &input).await? {
             return Ok(row);
         }
         let row = new.insert(change.tx()).await?;

@@ -4,11 +4,13 @@
 //! - [`compose`] turns their schemas into `router/supergraph.graphql`, as rover would;
 //! - [`provision`] finds, downloads or builds the router binary;
 //! - [`router`] runs it as a child process that cannot outlive the launcher;
+//! - [`migrate`] changes the schemas of all services' databases;
 //! - [`up`] starts everything; [`services`] is the list of what that is.
 //!
 //! Unix only: the router has to die with the launcher.
 
 pub mod compose;
+pub mod migrate;
 pub mod provision;
 pub mod router;
 pub mod services;

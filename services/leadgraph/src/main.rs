@@ -2,17 +2,17 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use leadgraph::{
     compose,
+    migrate::{MigrateArgs, migrate},
     provision::{self, RouterArgs},
     router::{BoundArgs, exec_bound},
-    services,
     supergraph::SupergraphConfig,
     up::{UpArgs, up},
 };
-use subgraph::{Environment, ignore_empty_variables, telemetry};
+use subgraph::{Environment, ignore_empty_variables, stop_signal, telemetry};
 
 /// Leadgraph: a self-hosted CRM backend.
 #[derive(Parser)]
@@ -50,31 +50,6 @@ struct ComposeArgs {
     check: bool,
 }
 
-#[derive(Args)]
-struct MigrateArgs {
-    /// Folder of the SQLite files; other databases are configured as for `up`
-    #[arg(long, env = "LEADGRAPH_DATA_DIR", default_value = "./data", global = true)]
-    data_dir: PathBuf,
-    #[command(subcommand)]
-    what: Migrate,
-}
-
-#[derive(Subcommand)]
-enum Migrate {
-    /// Applies what is missing
-    Up,
-    /// Reverts the last migrations of one service
-    Down {
-        /// Which service
-        service: String,
-        /// How many
-        #[arg(default_value_t = 1)]
-        steps: u32,
-    },
-    /// Shows what is applied
-    Status,
-}
-
 #[derive(Subcommand)]
 enum RouterCommand {
     /// Finds or builds the router and prints where it is
@@ -106,42 +81,19 @@ async fn run(cli: Cli) -> Result<()> {
             let config = SupergraphConfig::find(args.config.as_deref())?;
             compose::write(&config, &config.root.join(compose::OUTPUT), args.check)
         }
-        Command::Migrate(args) => migrate(args).await,
+        Command::Migrate(args) => migrate(&args).await,
         Command::Router(RouterCommand::Install(args)) => {
-            println!("{}", provision::provision(&args).await?.display());
+            // Dropping the provision ends the build
+            let binary = tokio::select! {
+                binary = provision::provision(&args) => binary?,
+                signal = stop_signal() => {
+                    signal?;
+                    bail!("stopped before the router was there")
+                }
+            };
+            println!("{}", binary.display());
             Ok(())
         }
         Command::ExecBound(args) => match exec_bound(&args)? {},
     }
-}
-
-async fn migrate(MigrateArgs { data_dir, what }: MigrateArgs) -> Result<()> {
-    let only = if let Migrate::Down { service, .. } = &what { Some(service.clone()) } else { None };
-    let services =
-        services::all().into_iter().filter(|s| only.as_deref().is_none_or(|only| only == s.name()));
-    let services: Vec<_> = services.collect();
-    anyhow::ensure!(!services.is_empty(), "there is no service {}", only.unwrap_or_default());
-    for service in services {
-        let (name, config) =
-            (service.name(), service.config_from([format!("--data-dir={}", data_dir.display())])?);
-        match what {
-            Migrate::Up => {
-                for migration in service.migrations().up(name, &config).await? {
-                    println!("{name}: applied {migration}");
-                }
-            }
-            Migrate::Down { steps, .. } => {
-                for migration in service.migrations().down(name, &config, steps).await? {
-                    println!("{name}: reverted {migration}");
-                }
-            }
-            Migrate::Status => {
-                let db = subgraph::Db::connect(name, &config, None).await?;
-                for (migration, applied) in service.migrations().status(db.read()).await? {
-                    println!("{name}: {} {migration}", if applied { "applied" } else { "missing" });
-                }
-            }
-        }
-    }
-    Ok(())
 }

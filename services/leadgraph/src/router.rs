@@ -1,6 +1,6 @@
 //! The Apollo Router as a child process that cannot outlive the launcher.
 
-mod bound;
+pub(crate) mod bound;
 
 use std::{
     fs::{self, File},

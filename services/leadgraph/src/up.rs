@@ -7,8 +7,10 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
+use futures_util::future::{join_all, select_all};
+use secrecy::ExposeSecret;
 use subgraph::{Environment, Running, Subgraph, stop_signal};
 
 use crate::{
@@ -22,6 +24,9 @@ use crate::{
 const GRACE: Duration = Duration::from_secs(6);
 /// How long the router may take until it is ready; it takes a tenth of a second.
 const ROUTER_START: Duration = Duration::from_mins(1);
+
+/// A running subgraph and its name.
+type Named = (&'static str, Running);
 
 /// What `leadgraph up` can be told. The subgraphs take the rest from their environment variables.
 #[derive(Args, Clone, Debug)]
@@ -74,34 +79,54 @@ impl UpArgs {
 /// Runs everything until asked to stop. Call it from the main thread (see [`Router::start`]).
 ///
 /// # Errors
-/// In words for whoever starts it: a taken port, a folder that cannot be written, a missing router,
-/// or a part that ended by itself.
+/// In words for whoever starts it: a taken port, a folder that cannot be written or is in use, a
+/// missing router, or a part that ended by itself.
 pub async fn up(args: UpArgs) -> Result<()> {
     let services = args.services()?;
     check_ports(&args, &services)?;
-    check_folder(&args)?;
+    let _lock = lock_folder(&args)?;
+    // Asked to stop while the router is built or a service starts: everything begun is dropped
+    let (router, running) = tokio::select! {
+        started = start_all(&args, &services) => started?,
+        signal = stop_signal() => return signal,
+    };
+    // The demo login is accounts' own, and accounts is the first
+    print_table(&args, &services, running.first().is_some_and(|(_, accounts)| accounts.has_demo_data));
+    run(router, running).await
+}
+
+async fn start_all(args: &UpArgs, services: &[(Subgraph, u16)]) -> Result<(Router, Vec<Named>)> {
     let binary = provision::provision(&args.router).await?;
-    let mut running = Vec::new();
-    for (service, port) in &services {
-        let started = start(&args, &services, service, *port).await;
+    let (demo, mut running) = (demo_decision(args)?, Vec::new());
+    for (service, port) in services {
+        let started = start(args, services, service, *port, demo).await;
         running
             .push((service.name(), started.with_context(|| format!("{} does not start", service.name()))?));
     }
-    let mut router = Router::start(&router_options(&args, &services, binary)?).await?;
-    print_table(&args, &services, running.iter().any(|(_, service)| service.has_demo_data));
+    let router = Router::start(&router_options(args, services, binary)?).await?;
+    Ok((router, running))
+}
+
+/// Waits until something ends or a signal comes, then stops everything.
+async fn run(mut router: Router, mut running: Vec<Named>) -> Result<()> {
     let ended = tokio::select! {
         signal = stop_signal() => signal,
-        status = router.wait() => Err(anyhow::anyhow!("the router ended by itself ({}); {}", status?, router.log_end())),
-        ended = any_ended(&mut running) => ended,
+        status = router.wait() => Err(anyhow!("the router ended by itself ({}); {}", status?, router.log_end())),
+        error = any_ended(&mut running) => Err(error),
     };
     eprintln!("stopping");
-    // The router first: it finishes its requests while the subgraphs still answer
-    let stopped = router.stop(GRACE).await;
-    for (_, service) in running {
-        service.stop().await?;
-    }
-    stopped?;
-    ended
+    let stopping = async {
+        // The router first: it finishes its requests while the subgraphs still answer
+        let router = router.stop(GRACE).await.map(drop);
+        let services = join_all(running.into_iter().map(|(_, service)| service.stop())).await;
+        std::iter::once(router).chain(services).collect::<Result<()>>()
+    };
+    let stopped = tokio::select! {
+        stopped = stopping => stopped,
+        // Asked a second time: nobody wants to wait for requests under way
+        signal = stop_signal() => signal,
+    };
+    ended.and(stopped)
 }
 
 fn check_ports(args: &UpArgs, services: &[(Subgraph, u16)]) -> Result<()> {
@@ -113,24 +138,52 @@ fn check_ports(args: &UpArgs, services: &[(Subgraph, u16)]) -> Result<()> {
     Ok(())
 }
 
-fn check_folder(args: &UpArgs) -> Result<()> {
+/// Makes the data folder this launcher's own: two on one folder would route to each other's ports.
+fn lock_folder(args: &UpArgs) -> Result<fs::File> {
     let folder = &args.data_dir;
-    let probe = folder.join(".writable");
-    let written = fs::create_dir_all(folder)
-        .and_then(|()| fs::write(&probe, ""))
-        .and_then(|()| fs::remove_file(&probe));
-    written.with_context(|| {
-        format!("the data folder {} cannot be written; choose another with --data-dir", folder.display())
-    })
+    let unwritable =
+        || format!("the data folder {} cannot be written; choose another with --data-dir", folder.display());
+    fs::create_dir_all(folder).with_context(unwritable)?;
+    let file = fs::File::create(folder.join("leadgraph.lock")).with_context(unwritable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => {
+            bail!(
+                "another Leadgraph runs on the data folder {}; choose another with --data-dir",
+                folder.display()
+            )
+        }
+        Err(fs::TryLockError::Error(error)) => Err(error).with_context(unwritable),
+    }
 }
 
-async fn start(args: &UpArgs, all: &[(Subgraph, u16)], service: &Subgraph, port: u16) -> Result<Running> {
+/// Whether to load demo data, where that is not configured: into a data folder without databases,
+/// for all services or for none. On another database each service decides by itself.
+fn demo_decision(args: &UpArgs) -> Result<Option<bool>> {
+    let accounts = accounts::subgraph();
+    let config = accounts.config_from([format!("--data-dir={}", args.data_dir.display())])?;
+    if config.demo.is_some() || !config.database_url(accounts.name()).expose_secret().starts_with("sqlite:") {
+        return Ok(None);
+    }
+    let mut files = fs::read_dir(&args.data_dir)?.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    let new = !files.any(|file| file.extension().is_some_and(|extension| extension == "sqlite"));
+    Ok(Some(new && args.environment == Environment::Development))
+}
+
+async fn start(
+    args: &UpArgs,
+    all: &[(Subgraph, u16)],
+    service: &Subgraph,
+    port: u16,
+    demo: Option<bool>,
+) -> Result<Running> {
     let mut flags = vec![
         format!("--environment={}", args.environment),
         format!("--data-dir={}", args.data_dir.display()),
         format!("--listen-addr={}", args.listen_addr),
         format!("--port={port}"),
     ];
+    flags.extend(demo.map(|demo| format!("--demo={demo}")));
     for (other, port) in all {
         let url = args.url(*port);
         if other.name() == "accounts" {
@@ -152,7 +205,10 @@ fn router_options(args: &UpArgs, services: &[(Subgraph, u16)], binary: PathBuf) 
     compose::replace(&scripts.join("main.rhai"), router::EMBEDDED_SCRIPT)?;
     compose::replace(&config, router::EMBEDDED_CONFIG)?;
     compose::replace(&supergraph, &routed(args, services)?)?;
-    let cors = (!settings.cors_origins.is_empty()).then(|| router::cors_pattern(&settings.cors_origins));
+    let development = args.environment == Environment::Development;
+    // Without origins: localhost in development, nobody in production
+    let cors = (!development || !settings.cors_origins.is_empty())
+        .then(|| router::cors_pattern(&settings.cors_origins));
     Ok(RouterOptions {
         binary,
         config,
@@ -162,7 +218,7 @@ fn router_options(args: &UpArgs, services: &[(Subgraph, u16)], binary: PathBuf) 
         health: args.address(args.health_port),
         log: folder.join("router.log"),
         bind_with: Some(std::env::current_exe().context("cannot find this program's own file")?),
-        introspection: args.environment == Environment::Development,
+        introspection: development,
         cors,
         ready_within: ROUTER_START,
     })
@@ -172,21 +228,22 @@ fn router_options(args: &UpArgs, services: &[(Subgraph, u16)], binary: PathBuf) 
 fn routed(args: &UpArgs, services: &[(Subgraph, u16)]) -> Result<String> {
     let mut text = router::EMBEDDED_SUPERGRAPH.to_owned();
     for (service, port) in services {
-        let usual = format!("\"http://127.0.0.1:{}/graphql\"", service.port());
+        let name = service.name();
+        let usual = format!("(name: \"{name}\", url: \"http://127.0.0.1:{}/graphql\")", service.port());
         if !text.contains(&usual) {
-            bail!("the embedded supergraph does not route to {}; run `leadgraph compose`", service.name());
+            bail!("the embedded supergraph does not route to {name}; run `leadgraph compose`");
         }
-        text = text.replace(&usual, &format!("\"{}/graphql\"", args.url(*port)));
+        text = text.replace(&usual, &format!("(name: \"{name}\", url: \"{}/graphql\")", args.url(*port)));
     }
     Ok(text)
 }
 
 /// Waits for the first service that ends by itself.
-async fn any_ended(running: &mut [(&'static str, Running)]) -> Result<()> {
+async fn any_ended(running: &mut [Named]) -> anyhow::Error {
     let waits = running.iter_mut().map(|(name, service)| {
-        Box::pin(async move { service.ended().await.with_context(|| format!("{name} ended by itself")) })
+        Box::pin(async move { service.ended().await.context(format!("{name} failed")) })
     });
-    futures_util::future::select_all(waits).await.0
+    select_all(waits).await.0
 }
 
 fn print_table(args: &UpArgs, services: &[(Subgraph, u16)], demo: bool) {
@@ -202,4 +259,38 @@ fn print_table(args: &UpArgs, services: &[(Subgraph, u16)], demo: bool) {
         println!("  {:<14} test@example.com / password", "demo login");
     }
     println!();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        up: UpArgs,
+    }
+
+    #[test]
+    fn a_small_offset_moves_each_subgraph_to_its_own_port() {
+        let up = Cli::parse_from(["up", "--port-offset=1"]).up;
+        let services = up.services().unwrap();
+        let text = routed(&up, &services).unwrap();
+        for (service, port) in services {
+            let route = format!("(name: \"{}\", url: \"http://127.0.0.1:{port}/graphql\")", service.name());
+            assert!(text.contains(&route), "{route}");
+        }
+    }
+
+    #[test]
+    fn two_launchers_cannot_share_a_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let up = Cli::parse_from(["up", "--data-dir", folder.path().to_str().unwrap()]).up;
+        let first = lock_folder(&up).unwrap();
+        let second = lock_folder(&up).unwrap_err().to_string();
+        assert!(second.contains("another Leadgraph runs"), "{second}");
+        drop(first);
+        lock_folder(&up).unwrap();
+    }
 }

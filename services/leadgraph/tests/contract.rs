@@ -20,7 +20,7 @@ fn every_promise_is_kept() {
 /// The promises that `schema` does not keep.
 fn broken(promised: &Sdl, schema: &Sdl) -> Vec<String> {
     let (promised, schema) = (promised.shape(), schema.shape());
-    let promises = promised.iter().flat_map(|(ty, members)| {
+    let all = promised.iter().flat_map(|(ty, members)| {
         let own = schema.get(ty);
         // A type without members, such as a scalar, is a promise too
         let missing = own.is_none().then(|| format!("{ty} is missing"));
@@ -31,7 +31,7 @@ fn broken(promised: &Sdl, schema: &Sdl) -> Vec<String> {
         });
         missing.into_iter().chain(members)
     });
-    promises.collect()
+    all.collect()
 }
 
 #[test]

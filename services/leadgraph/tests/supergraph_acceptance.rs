@@ -1,5 +1,8 @@
 //! What the original promised its front ends, and one query across all services, through the real router.
 
+// Helpers are tests too, which clippy knows by this
+#![cfg(test)]
+
 use serde_json::{Value, json};
 use testkit::Supergraph;
 

@@ -1,5 +1,8 @@
 //! Tokens that nobody should believe, shown to the router and to every service.
 
+// Helpers are tests too, which clippy knows by this
+#![cfg(test)]
+
 use std::fs;
 
 use base64::Engine;
@@ -23,7 +26,7 @@ async fn a_token_that_does_not_count_is_refused_everywhere(supergraph: Supergrap
     let own = Keys::of(&supergraph, &admin).await;
     let before = supergraph.row_counts().await;
     // What is signed here as accounts signs counts: each of the others is refused for what is wrong with it alone
-    let good = own.sign(&own.claims(&admin));
+    let good = own.sign(&claims(&admin));
     for (target, query, _) in operations() {
         let answer = supergraph.direct(target, Some(&good), query, json!({})).await;
         assert!(!matches!(code(&answer), Some("UNAUTHENTICATED")), "{target}: {answer:#}");
@@ -97,13 +100,6 @@ impl Keys {
         Self { pem, public, kid: decode_header(token).unwrap().kid.unwrap() }
     }
 
-    /// The claims of a good token, which count for another hour.
-    fn claims(&self, token: &str) -> Value {
-        let claims = jsonwebtoken::dangerous::insecure_decode::<Value>(token).unwrap().claims;
-        assert_eq!((&claims["iss"], &claims["aud"]), (&json!(ISSUER), &json!(AUDIENCE)));
-        claims
-    }
-
     fn sign(&self, claims: &Value) -> String {
         let header = Header { kid: Some(self.kid.clone()), ..Header::new(Algorithm::ES256) };
         encode(&header, claims, &EncodingKey::from_ec_pem(self.pem.as_bytes()).unwrap()).unwrap()
@@ -116,59 +112,75 @@ impl Keys {
     }
 }
 
-fn bad_tokens(own: &Keys, admin: &str) -> Vec<(String, String)> {
-    let claims = own.claims(admin);
-    let now = Clock::System.now().timestamp();
-    let with = |claim: &str, value: Value| {
-        let mut claims = claims.clone();
-        match value {
-            Value::Null => drop(claims.as_object_mut().unwrap().remove(claim)),
-            value => claims[claim] = value,
-        }
-        (format!("{claim} = {}", claims[claim]), own.sign(&claims))
-    };
-    let mut bad = vec![
-        with("exp", json!(now - 60)),
-        with("nbf", json!(now + 3_600)),
-        with("aud", json!("somebody-else")),
-        with("aud", json!("leadgraph-internal")),
-        with("iss", json!("somebody-else")),
-        with("sub", json!("user:0")),
-        with("sub", json!("service:leads")),
-        with("role", json!("EMPEROR")),
-        with("sid", json!("")),
-    ];
-    bad.extend(["exp", "nbf", "iss", "aud", "sub", "sid", "role"].map(|claim| with(claim, Value::Null)));
-    bad.push(("another key".into(), TestKeys::new().mint(Role::Admin, 1, Clock::System.now())));
+/// The claims of a good token.
+fn claims(token: &str) -> Value {
+    let claims = jsonwebtoken::dangerous::insecure_decode::<Value>(token).unwrap().claims;
+    assert_eq!((&claims["iss"], &claims["aud"]), (&json!(ISSUER), &json!(AUDIENCE)));
+    claims
+}
 
-    let [header, payload, signature] = parts(admin);
-    let (other_header, other_payload) = (base64(r#"{"alg":"none"}"#), base64(&of_another(&claims)));
-    let flipped = if signature.starts_with('A') { "B" } else { "A" };
-    bad.extend([
-        ("no signature".into(), format!("{header}.{payload}.")),
-        ("a changed signature".into(), format!("{header}.{payload}.{flipped}{}", &signature[1..])),
-        ("a changed payload".into(), format!("{header}.{other_payload}.{signature}")),
-        ("alg none".into(), format!("{other_header}.{payload}.")),
-        ("alg none, signed".into(), format!("{other_header}.{payload}.{signature}")),
-        (
-            "alg None with the key's id".into(),
-            format!("{}.{payload}.", base64(&format!(r#"{{"alg":"None","kid":"{}"}}"#, own.kid))),
-        ),
-        ("a zero signature".into(), format!("{header}.{payload}.{}", "A".repeat(86))),
-        ("no token".into(), "x".into()),
-        ("two dots".into(), "..".into()),
-        ("a long one".into(), "a.".repeat(20_000)),
-    ]);
+fn bad_tokens(own: &Keys, admin: &str) -> Vec<(String, String)> {
+    let claims = claims(admin);
+    let mut bad = wrong_claims(own, &claims);
+    bad.extend(wrong_forms(own, admin, &claims));
     let jwk = &own.public.keys[0];
-    let jwk_text = serde_json::to_string(jwk).unwrap();
+    let [whole, all] = [serde_json::to_string(jwk), serde_json::to_string(&own.public)].map(Result::unwrap);
     let x = serde_json::to_value(jwk).unwrap()["x"].as_str().unwrap().to_owned();
-    let secrets = [jwk_text, serde_json::to_string(&own.public).unwrap(), x, own.kid.clone(), String::new()];
+    let secrets = [whole, all, x, own.kid.clone(), String::new()];
     bad.extend(
-        secrets
-            .iter()
-            .map(|secret| (format!("HS256 with {secret:?}"), own.confused(&claims, secret.as_bytes()))),
+        secrets.map(|secret| (format!("HS256 with {secret:?}"), own.confused(&claims, secret.as_bytes()))),
     );
     bad
+}
+
+/// Signed as accounts signs, but not what it says.
+fn wrong_claims(own: &Keys, claims: &Value) -> Vec<(String, String)> {
+    let now = Clock::System.now().timestamp();
+    let wrong = [
+        ("exp", json!(now - 60)),
+        ("nbf", json!(now + 3_600)),
+        ("aud", json!("somebody-else")),
+        ("aud", json!("leadgraph-internal")),
+        ("iss", json!("somebody-else")),
+        ("sub", json!("user:0")),
+        ("sub", json!("service:leads")),
+        ("role", json!("EMPEROR")),
+        ("sid", json!("")),
+    ];
+    let wrong = wrong.map(|(claim, value)| {
+        let mut claims = claims.clone();
+        claims[claim] = value;
+        (format!("{claim} is {}", claims[claim]), own.sign(&claims))
+    });
+    let missing = ["exp", "nbf", "iss", "aud", "sub", "sid", "role"].map(|claim| {
+        let mut claims = claims.clone();
+        claims.as_object_mut().unwrap().remove(claim);
+        (format!("no {claim}"), own.sign(&claims))
+    });
+    wrong.into_iter().chain(missing).collect()
+}
+
+/// Not signed, or not by accounts.
+fn wrong_forms(own: &Keys, admin: &str, claims: &Value) -> Vec<(String, String)> {
+    let [header, payload, signature] = parts(admin);
+    let other = base64(&of_another(claims));
+    let none = base64(r#"{"alg":"none"}"#);
+    let none_with_id = base64(&format!(r#"{{"alg":"None","kid":"{}"}}"#, own.kid));
+    let flipped = if signature.starts_with('A') { "B" } else { "A" };
+    let forms = [
+        ("another key", TestKeys::new().mint(Role::Admin, 1, Clock::System.now())),
+        ("no signature", format!("{header}.{payload}.")),
+        ("a changed signature", format!("{header}.{payload}.{flipped}{}", &signature[1..])),
+        ("a signature of zeros", format!("{header}.{payload}.{}", "A".repeat(86))),
+        ("a changed payload", format!("{header}.{other}.{signature}")),
+        ("alg none", format!("{none}.{payload}.")),
+        ("alg none, signed", format!("{none}.{payload}.{signature}")),
+        ("alg None with the id of the key", format!("{none_with_id}.{payload}.")),
+        ("no token", "x".into()),
+        ("two dots", "..".into()),
+        ("a long one", "a.".repeat(20_000)),
+    ];
+    forms.map(|(what, token)| (what.to_owned(), token)).into()
 }
 
 fn parts(token: &str) -> [&str; 3] {

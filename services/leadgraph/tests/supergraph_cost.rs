@@ -1,5 +1,8 @@
 //! What a page costs: the request log of every service.
 
+// Helpers are tests too, which clippy knows by this
+#![cfg(test)]
+
 use serde_json::{Value, json};
 use testkit::Supergraph;
 

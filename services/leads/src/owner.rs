@@ -1,6 +1,7 @@
 //! The people leads belong to. Accounts owns them; here is only which one.
 
 use async_graphql::SimpleObject;
+use std::collections::BTreeSet;
 use subgraph::{Actor, Caller, Error, Id, Result, Role, Service};
 
 /// A person a lead can belong to.
@@ -25,18 +26,33 @@ pub(crate) fn may_assign(caller: &Caller, current: Option<i32>, new: Option<i32>
     Err(Error::Forbidden("You may only take leads that nobody owns; managers assign them to others".into()))
 }
 
-/// Whether the owner is an active user.
+/// Makes sure that the owner is an active user.
 ///
 /// # Errors
 /// `NOT_FOUND` when unknown or inactive, `UNAVAILABLE` when accounts cannot say.
 pub(crate) async fn must_exist(service: &Service, caller: &Caller, owner: i32) -> Result<()> {
+    let unknown = unknown(service, caller, &[owner].into()).await?;
+    if unknown.is_empty() { Ok(()) } else { Err(Error::not_found("User", owner)) }
+}
+
+/// Which of the owners are no active users, asked for at once.
+///
+/// # Errors
+/// `UNAVAILABLE` when accounts cannot say.
+pub(crate) async fn unknown(
+    service: &Service,
+    caller: &Caller,
+    owners: &BTreeSet<i32>,
+) -> Result<BTreeSet<i32>> {
     // A caller with a valid token needs no further proof, and can so take leads while accounts is down
-    if caller.actor == Actor::User(owner) {
-        return Ok(());
+    let asked = owners.iter().copied().filter(|owner| caller.actor != Actor::User(*owner));
+    let asked: Vec<i32> = asked.collect();
+    if asked.is_empty() {
+        return Ok(BTreeSet::new());
     }
-    let user = service.entity("accounts", "User", owner, "{ id active }").await?;
-    let active = user.is_some_and(|user| user["active"] == true);
-    if active { Ok(()) } else { Err(Error::not_found("User", owner)) }
+    let users = service.entities("accounts", "User", &asked, "{ active }").await?;
+    let inactive = asked.into_iter().zip(users).filter(|(_, user)| user["active"] != true);
+    Ok(inactive.map(|(owner, _)| owner).collect())
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use crate::score::{LeadScore, ScoreChange};
 use async_graphql::{Context, ID, Object};
 use sea_orm::entity::prelude::*;
-use subgraph::{ContextExt, CursorConnection, Error, Id, Offset, Result};
+use subgraph::{ContextExt, CursorConnection, Error, Id, Offset, PageRequest, Result};
 
 /// What is stored about one lead.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -77,9 +77,9 @@ impl Lead {
         &self,
         #[graphql(desc = "How many, 1 to 500.", default = 20)] first: Option<i32>,
         #[graphql(desc = "Only what comes after this cursor.")] after: Option<String>,
-    ) -> Option<CursorConnection<ScoreChange>> {
-        let _ = (first, after);
-        None
+    ) -> Option<Result<CursorConnection<ScoreChange>>> {
+        let list = format!("lead:{}:scoreHistory", self.id);
+        PageRequest::try_new(list, (first, after), (None, None)).err().map(Err)
     }
 }
 
@@ -97,7 +97,8 @@ impl LeadQuery {
             bool,
         >,
     ) -> Result<Vec<Option<Lead>>> {
-        let _ = (limit, include_closed);
+        Offset::try_new(limit, None)?;
+        let _ = include_closed;
         Err(Error::not_built_yet("Leads by their score"))
     }
 

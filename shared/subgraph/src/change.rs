@@ -98,7 +98,9 @@ impl Change {
     /// Notes what is done: `action` as `noun.verb`, the row, and what changed.
     #[expect(clippy::needless_pass_by_value, reason = "ids are small, and callers have them by value")]
     pub fn record(&mut self, action: &str, entity_id: impl ToString, details: &impl Serialize) -> Result<()> {
-        let details = serde_json::to_string(details).map_err(Error::internal)?;
+        let mut details = serde_json::to_value(details).map_err(Error::internal)?;
+        // In one order, however serde_json was built
+        details.sort_all_objects();
         self.records.push(audit::Model {
             id: self.service.random.uuid(self.at),
             at: self.at,
@@ -106,7 +108,7 @@ impl Change {
             request_id: self.request_id.clone(),
             action: action.to_owned(),
             entity_id: entity_id.to_string(),
-            details,
+            details: details.to_string(),
         });
         Ok(())
     }

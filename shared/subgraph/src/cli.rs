@@ -1,9 +1,15 @@
 //! The command line every service binary has.
 
-use crate::{builder::Subgraph, config::Config, telemetry};
-use anyhow::{Context, bail};
+use crate::{
+    builder::Subgraph,
+    config::Config,
+    db::{Db, sqlite_path},
+    telemetry,
+};
+use anyhow::{Context, bail, ensure};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, builder::Resettable};
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use secrecy::ExposeSecret;
+use std::{net::SocketAddr, path::Path, process::ExitCode, time::Duration};
 
 /// Runs a service binary: `serve | migrate | schema | healthcheck`.
 pub fn main(subgraph: &Subgraph) -> ExitCode {
@@ -91,6 +97,15 @@ impl Subgraph {
         let urls =
             self.peers.iter().filter_map(|(peer, _)| Some((*peer, matches.get_one::<String>(peer)?.clone())));
         config.peers = urls.collect();
+        ensure!(
+            !config
+                .shared_database_url
+                .as_ref()
+                .is_some_and(|url| url.expose_secret().starts_with("sqlite:")),
+            "DATABASE_URL is for Postgres, where each service has a schema; for SQLite set LEADGRAPH_DATA_DIR, or \
+             {}_DATABASE_URL for one service",
+            self.name.to_uppercase()
+        );
         let flags = self.extra_args.iter().map(|extra| extra.flag);
         config.extra =
             flags.filter_map(|f| Some((f, matches.get_one::<String>(f)?.clone().into()))).collect();
@@ -109,11 +124,17 @@ impl Subgraph {
 
 async fn serve(subgraph: &Subgraph, config: Config) -> anyhow::Result<()> {
     telemetry::init(config.environment, "warn,leadgraph=info");
-    let mut running = subgraph.start(config).await?;
+    // Listened for from the beginning: who sees it ready may ask it to stop at once
+    let mut stop = std::pin::pin!(stop_signal());
+    let mut running = tokio::select! {
+        biased;
+        signal = &mut stop => return signal,
+        started = subgraph.start(config) => started?,
+    };
     tracing::info!(target: "leadgraph", subgraph = subgraph.name, addr = %running.addr, "serving");
     tokio::select! {
-        ended = running.ended() => ended,
-        signal = stop_signal() => {
+        error = running.ended() => Err(error),
+        signal = &mut stop => {
             signal?;
             tracing::info!(target: "leadgraph", subgraph = subgraph.name, "stopping");
             running.stop().await
@@ -169,7 +190,12 @@ async fn migrate(subgraph: &Subgraph, config: Config, matches: &ArgMatches) -> a
             }
         }
         Some(("status", _)) => {
-            let db = crate::db::Db::connect(name, &config, None).await?;
+            let url = config.database_url(name);
+            if sqlite_path(url.expose_secret()).is_some_and(|path| !Path::new(path).exists()) {
+                println!("{name} has no database yet");
+                return Ok(());
+            }
+            let db = Db::connect(name, &config, None).await?;
             for (migration, applied) in migrations.status(db.read()).await? {
                 println!("{} {migration}", if applied { "applied" } else { "missing" });
             }

@@ -169,19 +169,26 @@ fn is_transient(error: &DbErr) -> bool {
             sea_orm::SqlxError::Io(_) | sea_orm::SqlxError::PoolTimedOut | sea_orm::SqlxError::PoolClosed => {
                 true
             }
-            sea_orm::SqlxError::Database(e) => e.code().is_some_and(|code| TRANSIENT.contains(&&*code)),
+            sea_orm::SqlxError::Database(e) => e.code().is_some_and(|code| is_transient_code(&code)),
             _ => false,
         },
         _ => false,
     }
 }
 
-/// SQLSTATE: statement timeout, deadlock, serialization, too many connections, shutting down,
-/// disk full, cannot write now. SQLite: BUSY, LOCKED and their extended codes, FULL, IOERR.
-const TRANSIENT: &[&str] = &[
-    "57014", "40P01", "40001", "53300", "57P01", "57P02", "57P03", "53100", "25006", "25P02", "5", "6",
-    "261", "517", "262", "13", "10",
-];
+/// SQLSTATE has five characters: class 08 is a lost connection; then statement timeout, deadlock,
+/// serialization, lock timeout, too many connections, shutting down, disk full, idle or failed
+/// transaction, read-only. SQLite's codes are numbers whose last byte is BUSY, LOCKED, IOERR, FULL.
+fn is_transient_code(code: &str) -> bool {
+    const SQLSTATES: [&str; 12] = [
+        "57014", "40P01", "40001", "55P03", "53300", "57P01", "57P02", "57P03", "53100", "25006", "25P02",
+        "25P03",
+    ];
+    if code.len() == 5 {
+        return code.starts_with("08") || SQLSTATES.contains(&code);
+    }
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13))
+}
 
 #[cfg(test)]
 mod tests {
@@ -203,6 +210,16 @@ mod tests {
         assert_eq!(json["extensions"], serde_json::json!({"code": "CONFLICT", "existingId": "7"}));
         let json = serde_json::to_value(Error::invalid("limit", "too large").into_server_error()).unwrap();
         assert_eq!(json["extensions"]["fields"][0]["field"], "limit");
+    }
+
+    #[test]
+    fn codes_of_both_databases_are_told_apart() {
+        for transient in ["08006", "57014", "25P03", "5", "517", "522", "13"] {
+            assert!(is_transient_code(transient), "{transient}");
+        }
+        for other in ["23505", "42P01", "1", "2067", "19"] {
+            assert!(!is_transient_code(other), "{other}");
+        }
     }
 
     #[test]

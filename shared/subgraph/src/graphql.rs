@@ -1,6 +1,6 @@
 //! The GraphQL endpoint: one JSON operation per request, checked before it runs.
 
-use crate::{caller::Caller, error::Error, limits::Gate, policy::Policy, service::Service};
+use crate::{caller::Caller, error::Error, limits::Gate, measure::Lists, policy::Policy, service::Service};
 use async_graphql::{
     PathSegment, Request as Operation, Response as Answer, ServerError, parser::types::OperationType,
 };
@@ -17,6 +17,8 @@ use std::{
 
 /// Bytes of a request's body, at most; the router has the same limit.
 pub const MAX_BODY: usize = 2_000_000;
+/// Errors in one answer, at most.
+const MAX_ERRORS: usize = 20;
 /// Time to receive a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Time to answer; the router waits 5 s longer.
@@ -35,6 +37,7 @@ pub struct Endpoint {
     pub(crate) execute: Executor,
     pub(crate) policy: Arc<Policy>,
     pub(crate) entities: Arc<[String]>,
+    pub(crate) lists: Arc<Lists>,
     pub(crate) admission: Option<Admission>,
     pub(crate) has_demo_data: bool,
 }
@@ -77,7 +80,7 @@ impl Endpoint {
 
     async fn run_as(&self, operation: &mut Operation, caller: Caller) -> (&'static str, Answer) {
         let introspection = self.service.config.is_development();
-        let gate = Gate { policy: &self.policy, entities: &self.entities, introspection };
+        let gate = Gate { policy: &self.policy, entities: &self.entities, lists: &self.lists, introspection };
         let kind = match gate.check(operation, &caller) {
             Ok(OperationType::Query) => "query",
             Ok(OperationType::Mutation) => "mutation",
@@ -145,6 +148,8 @@ fn respond(status: StatusCode, answer: &Answer) -> Response {
 
 /// Gives async-graphql's own errors a code: all that come without one are about the request.
 fn with_codes(mut answer: Answer) -> Answer {
+    // One mistake made a thousand times needs no thousand answers
+    answer.errors.truncate(MAX_ERRORS);
     for error in
         answer.errors.iter_mut().filter(|e| e.extensions.as_ref().is_none_or(|x| x.get("code").is_none()))
     {

@@ -19,7 +19,7 @@ impl Id {
     /// The id a client wrote, or nothing when it can be no id. Entity resolvers need the
     /// difference: an error for one id would lose the whole batch.
     pub fn parse(text: &str) -> Option<Self> {
-        text.parse().ok().filter(|id| *id > 0).map(Self)
+        text.parse().ok().filter(|id: &i32| *id > 0 && id.to_string() == text).map(Self)
     }
 }
 
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn only_positive_32_bit_integers_are_ids() {
         assert_eq!(Id::parse("1"), Some(Id(1)));
-        for bad in ["0", "-1", "2147483648", "1e3", " 1", "", "x"] {
+        for bad in ["0", "-1", "2147483648", "1e3", " 1", "+1", "01", "", "x"] {
             assert_eq!(Id::parse(bad), None, "{bad}");
         }
     }

@@ -97,13 +97,25 @@ pub(crate) async fn claim(
         return Ok(None);
     }
     let kept = Entity::find_by_id(claim.id()).one(tx).await?;
-    match kept {
-        Some(kept) if kept.input_hash != claim.input_hash => {
-            Err(Error::conflict("This idempotency key was used with another input"))
-        }
-        Some(row::Model { answer: Some(answer), .. }) => Ok(Some(answer)),
-        _ => Err(Error::internal("an idempotency key without an answer was committed")),
+    let answer = kept.map(|kept| answer(kept, claim)).transpose()?.flatten();
+    answer.map(Some).ok_or_else(|| Error::internal("an idempotency key without an answer was committed"))
+}
+
+/// The answer that is kept under the key, without taking it.
+pub(crate) async fn kept(
+    db: &DatabaseConnection,
+    claim: &Claim,
+    now: DateTime<Utc>,
+) -> Result<Option<String>> {
+    let kept = Entity::find_by_id(claim.id()).one(db).await?;
+    kept.filter(|kept| kept.created_at >= now - KEPT).map_or(Ok(None), |kept| answer(kept, claim))
+}
+
+fn answer(kept: row::Model, claim: &Claim) -> Result<Option<String>> {
+    if kept.input_hash != claim.input_hash {
+        return Err(Error::conflict("This idempotency key was used with another input"));
     }
+    Ok(kept.answer)
 }
 
 /// Keeps the answer under the key.

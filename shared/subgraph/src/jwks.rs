@@ -74,8 +74,8 @@ impl KeyStore {
         let local = matches!(self.source, Source::Local(_));
         let due = local || last.is_none_or(|at| at.elapsed() >= FETCH_INTERVAL);
         if due {
-            *last = Some(Instant::now());
             self.refresh().await;
+            *last = Some(Instant::now());
         }
         drop(last);
         self.known(kid).ok_or_else(|| self.unknown())

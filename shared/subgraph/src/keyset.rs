@@ -164,7 +164,10 @@ where
         if self.nullable && missing > 0 {
             // How many rows without a value come before the page: counted only up to the offset
             let skipped = match rows.len() {
-                0 => offset - valued.limit(offset).count(db).await?,
+                0 => {
+                    let ids = valued.select_only().column(self.id).limit(offset).into_tuple::<i32>();
+                    offset.saturating_sub(ids.all(db).await?.len() as u64)
+                }
                 _ => 0,
             };
             let empty = self.within(&select, Part::Empty, false);

@@ -3,20 +3,22 @@
 use crate::{
     caller::Caller,
     error::{Error, Result},
+    measure::{Lists, Measure, NUL},
     policy::Policy,
+    representations,
 };
 use async_graphql::{
-    Name, Request, Value as ConstValue,
-    parser::types::FragmentDefinition,
-    parser::types::{DocumentOperations, ExecutableDocument, Field, OperationType, Selection, SelectionSet},
+    Name, Request, Value,
+    parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet},
 };
-use async_graphql_value::Value;
 use std::collections::HashSet;
 
+/// Fields in one request, fragments counted wherever they are used.
+pub const MAX_FIELDS: usize = 10_000;
 /// Aliases in one request.
 pub const MAX_ALIASES: usize = 100;
-/// Representations in one `_entities` call: a router asks for one page at a time.
-pub const MAX_REPRESENTATIONS: usize = 1_000;
+/// Rows in one answer, by the limits of the lists that are asked for.
+pub const MAX_ROWS: usize = 50_000;
 /// Levels of nesting.
 pub const MAX_DEPTH: usize = 20;
 /// Fields in one answer, lists counted by their limits.
@@ -28,6 +30,8 @@ pub struct Gate<'a> {
     pub policy: &'a Policy,
     /// Types that `_entities` knows.
     pub entities: &'a [String],
+    /// Fields that are lists whose length a client chooses.
+    pub lists: &'a Lists,
     /// Whether the schema may be asked for.
     pub introspection: bool,
 }
@@ -40,30 +44,25 @@ impl Gate<'_> {
     pub fn check(&self, request: &mut Request, caller: &Caller) -> Result<OperationType> {
         for (name, value) in request.variables.iter() {
             if let Some(place) = nul_in(name.as_str(), value) {
-                return Err(nul(&place));
+                return Err(Error::invalid(place, NUL));
             }
         }
+        let variables = request.variables.clone();
         let document = request.parsed_query().map_err(|error| Error::invalid("query", error.message))?;
-        let operation = only_operation(document)?;
-        let mut walk = Walk { document, aliases: 0, roots: HashSet::new(), nul: false };
-        let visited = &mut HashSet::new();
-        walk.roots(&operation.0, visited);
-        walk.selection(&operation.0);
-        document.fragments.values().for_each(|f| walk.selection(&f.node.selection_set.node));
-        if walk.nul {
-            return Err(nul("query"));
-        }
-        if walk.aliases > MAX_ALIASES {
-            return Err(Error::invalid("query", format!("has more than {MAX_ALIASES} aliases")));
-        }
-        for field in &walk.roots {
+        let (set, kind) = only_operation(document)?;
+        let size = Measure::new(document, self.lists, &variables).operation(set)?;
+        at_most("fields", size.fields, MAX_FIELDS)?;
+        at_most("aliases", size.aliases, MAX_ALIASES)?;
+        let mut roots = Vec::new();
+        root_fields(document, set, &mut HashSet::new(), &mut roots);
+        for field in &roots {
             self.root(field, caller)?;
         }
-        let entities = walk.roots.contains("_entities");
-        if entities {
-            self.representations(request)?;
-        }
-        Ok(operation.1)
+        let entities = roots.iter().filter(|field| *field == "_entities").count();
+        let parents =
+            if entities > 0 { representations::prepare(request, entities, self.entities)? } else { 1 };
+        at_most("rows", size.rows.saturating_mul(parents), MAX_ROWS)?;
+        Ok(kind)
     }
 
     fn root(&self, field: &str, caller: &Caller) -> Result<()> {
@@ -74,150 +73,54 @@ impl Gate<'_> {
             _ => self.policy.check(caller, field),
         }
     }
-
-    /// Caps the representations and puts ones that can name nothing in the place of bad ones: for
-    /// those async-graphql would lose the whole list, and each good one must still resolve.
-    fn representations(&self, request: &mut Request) -> Result<()> {
-        let Some(known) = self.entities.first() else { return Ok(()) };
-        let mut count = 0;
-        let mut mend = |value: &mut ConstValue| {
-            let ConstValue::List(list) = value else { return };
-            count += list.len();
-            for item in list.iter_mut().filter(|item| !self.is_representation(item)) {
-                let nothing = [("__typename", known.clone()), ("id", String::new())];
-                *item =
-                    ConstValue::Object(nothing.map(|(k, v)| (Name::new(k), ConstValue::String(v))).into());
-            }
-        };
-        request.variables.values_mut().filter(|v| looks_like_representations(v)).for_each(&mut mend);
-        let variables = request.variables.clone();
-        let document = request.parsed_query().map_err(|error| Error::invalid("query", error.message))?;
-        let mut document = document.clone();
-        let mut inline = false;
-        for (_, operation) in operations_mut(&mut document) {
-            for item in &mut operation.selection_set.node.items {
-                let Selection::Field(field) = &mut item.node else { continue };
-                for (name, value) in &mut field.node.arguments {
-                    if name.node != "representations" || matches!(value.node, Value::Variable(_)) {
-                        continue;
-                    }
-                    let whole =
-                        value.node.clone().into_const_with(|name| variables.get(&name).cloned().ok_or(()));
-                    let Ok(mut whole) = whole else { continue };
-                    mend(&mut whole);
-                    value.node = whole.into_value();
-                    inline = true;
-                }
-            }
-        }
-        if inline {
-            request.set_parsed_query(document);
-        }
-        if count > MAX_REPRESENTATIONS {
-            let message = format!("has more than {MAX_REPRESENTATIONS} items");
-            return Err(Error::invalid("representations", message));
-        }
-        Ok(())
-    }
-
-    fn is_representation(&self, value: &ConstValue) -> bool {
-        let ConstValue::Object(object) = value else { return false };
-        let typename =
-            matches!(object.get("__typename"), Some(ConstValue::String(t)) if self.entities.contains(t));
-        typename && matches!(object.get("id"), Some(ConstValue::String(_) | ConstValue::Number(_)))
-    }
 }
 
-fn looks_like_representations(value: &ConstValue) -> bool {
-    let named = |v: &ConstValue| matches!(v, ConstValue::Object(o) if o.contains_key("__typename"));
-    matches!(value, ConstValue::List(items) if items.iter().any(named))
+fn at_most(what: &str, count: usize, max: usize) -> Result<()> {
+    let message = || format!("asks for more than {max} {what}");
+    if count > max { Err(Error::invalid("query", message())) } else { Ok(()) }
 }
 
-fn operations_mut(
-    document: &mut ExecutableDocument,
-) -> impl Iterator<Item = (Option<Name>, &mut async_graphql::parser::types::OperationDefinition)> {
-    match &mut document.operations {
-        DocumentOperations::Single(one) => vec![(None, &mut one.node)].into_iter(),
-        DocumentOperations::Multiple(many) => {
-            many.iter_mut().map(|(name, o)| (Some(name.clone()), &mut o.node)).collect::<Vec<_>>().into_iter()
-        }
-    }
-}
-
-fn only_operation(document: &ExecutableDocument) -> Result<(SelectionSet, OperationType)> {
+fn only_operation(document: &ExecutableDocument) -> Result<(&SelectionSet, OperationType)> {
     let mut operations = document.operations.iter();
     match (operations.next(), operations.next()) {
-        (Some((_, one)), None) => Ok((one.node.selection_set.node.clone(), one.node.ty)),
+        (Some((_, one)), None) => Ok((&one.node.selection_set.node, one.node.ty)),
         _ => Err(Error::invalid("query", "must have exactly one operation")),
     }
 }
 
-struct Walk<'a> {
+/// The names of the root fields, also those behind fragments, each as often as it is written.
+fn root_fields<'a>(
     document: &'a ExecutableDocument,
-    aliases: usize,
-    roots: HashSet<String>,
-    nul: bool,
-}
-
-impl<'a> Walk<'a> {
-    /// Collects the names of the root fields, also those behind fragments.
-    fn roots(&mut self, set: &SelectionSet, visited: &mut HashSet<&'a Name>) {
-        for item in &set.items {
-            match &item.node {
-                Selection::Field(field) => drop(self.roots.insert(field.node.name.node.to_string())),
-                Selection::InlineFragment(inline) => self.roots(&inline.node.selection_set.node, visited),
-                Selection::FragmentSpread(spread) => {
-                    let found = self.document.fragments.get_key_value(&spread.node.fragment_name.node);
-                    let Some((name, fragment)) = found else { continue };
-                    if visited.insert(name) {
-                        let fragment: &'a FragmentDefinition = &fragment.node;
-                        self.roots(&fragment.selection_set.node, visited);
-                    }
-                }
+    set: &'a SelectionSet,
+    visited: &mut HashSet<&'a Name>,
+    found: &mut Vec<String>,
+) {
+    for item in &set.items {
+        match &item.node {
+            Selection::Field(field) => found.push(field.node.name.node.to_string()),
+            Selection::InlineFragment(inline) => {
+                root_fields(document, &inline.node.selection_set.node, visited, found);
+            }
+            Selection::FragmentSpread(spread) => {
+                let name = &spread.node.fragment_name.node;
+                let Some(fragment) = document.fragments.get(name).filter(|_| visited.insert(name)) else {
+                    continue;
+                };
+                root_fields(document, &fragment.node.selection_set.node, visited, found);
             }
         }
     }
-
-    /// Counts aliases and looks for NUL characters at every level.
-    fn selection(&mut self, set: &SelectionSet) {
-        for item in &set.items {
-            match &item.node {
-                Selection::Field(field) => self.field(&field.node),
-                Selection::InlineFragment(inline) => self.selection(&inline.node.selection_set.node),
-                Selection::FragmentSpread(_) => {}
-            }
-        }
-    }
-
-    fn field(&mut self, field: &Field) {
-        self.aliases += usize::from(field.alias.is_some());
-        self.nul |= field.arguments.iter().any(|(_, value)| literal_has_nul(&value.node));
-        self.selection(&field.selection_set.node);
-    }
-}
-
-fn nul(field: &str) -> Error {
-    Error::invalid(field, "has a NUL character")
 }
 
 /// Where in a variable a NUL character stands: `input.firstName`.
-fn nul_in(place: &str, value: &ConstValue) -> Option<String> {
+fn nul_in(place: &str, value: &Value) -> Option<String> {
     match value {
-        ConstValue::String(text) => text.contains('\0').then(|| place.to_owned()),
-        ConstValue::List(items) => items.iter().find_map(|item| nul_in(place, item)),
-        ConstValue::Object(fields) => {
+        Value::String(text) => text.contains('\0').then(|| place.to_owned()),
+        Value::List(items) => items.iter().find_map(|item| nul_in(place, item)),
+        Value::Object(fields) => {
             fields.iter().find_map(|(name, value)| nul_in(&format!("{place}.{name}"), value))
         }
         _ => None,
-    }
-}
-
-fn literal_has_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::List(items) => items.iter().any(literal_has_nul),
-        Value::Object(fields) => fields.values().any(literal_has_nul),
-        _ => false,
     }
 }
 
@@ -231,7 +134,8 @@ mod tests {
     fn check(query: &str, variables: serde_json::Value) -> (Result<OperationType>, Request) {
         let policy = Policy::default().public(&["hello"]).read(Role::SalesRep, &["list"]);
         let entities = ["Thing".to_owned()];
-        let gate = Gate { policy: &policy, entities: &entities, introspection: false };
+        let lists = Lists::of("type Query { list(limit: Int = 50): [Thing!]! }");
+        let gate = Gate { policy: &policy, entities: &entities, lists: &lists, introspection: false };
         let mut request = Request::new(query).variables(Variables::from_json(variables));
         let role = Some(Role::SalesRep);
         let caller = Caller { actor: crate::Actor::User(1), role, ..Caller::anonymous("r".into()) };
@@ -257,23 +161,58 @@ mod tests {
         let query =
             "query { ...A } fragment A on Query { ... on Query { ...B } } fragment B on Query { secret }";
         assert_eq!(code(query), Some("FORBIDDEN"));
-        assert_eq!(code("query { ...A } fragment A on Query { ...A hello }"), None, "a cycle ends");
         assert_eq!(code("{ __schema { types { name } } }"), Some("FORBIDDEN"));
+    }
+
+    #[test]
+    fn lists_in_lists_are_bounded() {
+        assert_eq!(code("{ list(limit: 500) { list(limit: 99) { id } } }"), None);
+        assert_eq!(code("{ list(limit: 500) { list(limit: 100) { id } } }"), Some("BAD_USER_INPUT"));
+        let (refused, _) =
+            check("query($n: Int) { list(limit: $n) { list(limit: $n) { id } } }", json!({"n": 500}));
+        assert!(refused.is_err());
     }
 
     #[test]
     fn bad_representations_are_replaced_and_good_ones_stay() {
         let query = "query($r: [_Any!]!) { _entities(representations: $r) { __typename } }";
-        let mixed =
-            json!([{"__typename": "Thing", "id": "1"}, {"__typename": "Other", "id": "1"}, 7, {"id": 1}]);
+        let mixed = json!([{"__typename": "Thing", "id": "1"}, {"__typename": "Other", "id": "1"}, 7, {"id": 1},
+            {"__typename": "Thing", "id": 1.5}]);
         let (result, request) = check(query, json!({ "r": mixed }));
         assert!(result.is_ok());
         let kept = serde_json::to_value(&request.variables).unwrap();
         assert_eq!(kept["r"][0], json!({"__typename": "Thing", "id": "1"}));
-        for i in 1..4 {
+        for i in 1..5 {
             assert_eq!(kept["r"][i], json!({"__typename": "Thing", "id": ""}));
         }
-        let many = vec![json!({"__typename": "Thing", "id": "1"}); 1001];
-        assert!(check(query, json!({ "r": many })).0.is_err());
+    }
+
+    #[test]
+    fn representations_cannot_be_hidden() {
+        let many = json!({ "r": vec![json!({"__typename": "Thing", "id": "1"}); 1001] });
+        let few = json!({ "r": [{"__typename": "Thing", "id": "1"}] });
+        let one = "_entities(representations: $r) { __typename }";
+        assert!(check(&format!("query($r: [_Any!]!) {{ {one} }}"), few.clone()).0.is_ok());
+        assert!(check(&format!("query($r: [_Any!]!) {{ {one} }}"), many).0.is_err());
+        for hidden in [
+            format!("query($r: [_Any!]!) {{ ...F }} fragment F on Query {{ {one} }}"),
+            format!("query($r: [_Any!]!) {{ {one} again: {one} }}"),
+        ] {
+            assert!(check(&hidden, few.clone()).0.is_err(), "{hidden}");
+        }
+        let default = format!("query($r: [_Any!]! = [{{}}]) {{ {one} }}");
+        assert!(check(&default, json!({})).0.is_err(), "a default is not looked at");
+    }
+
+    #[test]
+    fn rows_are_counted_for_each_representation() {
+        let things = json!({ "r": vec![json!({"__typename": "Thing", "id": "1"}); 1000] });
+        let query = |n| {
+            format!(
+                "query($r: [_Any!]!) {{ _entities(representations: $r) {{ list(limit: {n}) {{ id }} }} }}"
+            )
+        };
+        assert!(check(&query(50), things.clone()).0.is_ok());
+        assert!(check(&query(51), things).0.is_err());
     }
 }

@@ -9,7 +9,7 @@ use async_graphql::connection::{
 };
 use async_graphql::{ObjectType, OutputType};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 
@@ -19,6 +19,9 @@ pub const MAX_LIMIT: i32 = 500;
 pub const MAX_OFFSET: i32 = 10_000;
 /// The page size when a client asks for none.
 pub const DEFAULT_LIMIT: i32 = 50;
+
+/// The cost of a list, at most.
+const MAX_COST: usize = 1_000_000_000;
 
 /// A page by offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,10 +45,11 @@ impl Offset {
         Ok(Self { limit: limit.unsigned_abs().into(), offset: offset.unsigned_abs().into() })
     }
 
-    /// What a list of `limit` rows costs, when each costs `row`; for `#[graphql(complexity)]`.
+    /// What a list of `limit` rows costs, when each costs `row`; for `#[graphql(complexity)]`. Lists in lists
+    /// multiply beyond what a number holds: the bound is far above what is allowed, and sums of it stay numbers.
     pub fn cost(limit: Option<i32>, row: usize) -> usize {
         let limit = limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-        usize::try_from(limit).unwrap_or_default() * row
+        usize::try_from(limit).unwrap_or_default().saturating_mul(row).min(MAX_COST)
     }
 }
 
@@ -67,6 +71,15 @@ pub enum Key {
 }
 
 impl Key {
+    /// Whether a database can hold this key; a forged cursor may have anything.
+    fn is_plausible(&self) -> bool {
+        match self {
+            Self::Null | Self::Int(_) => true,
+            Self::Text(text) => text.len() <= 4_000 && !text.contains('\0'),
+            Self::Time(at) => (1970..=2200).contains(&at.year()),
+        }
+    }
+
     /// Whether a cursor's key can belong to a list that is sorted by keys like `self`.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
@@ -91,6 +104,7 @@ impl Cursor {
     fn parse(text: &str, list: &str, field: &str) -> Result<Self> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok();
         let cursor: Option<Self> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let cursor = cursor.filter(|cursor| cursor.key.is_plausible());
         let cursor = cursor.ok_or_else(|| Error::invalid(field, "is not a cursor"))?;
         if cursor.list != list {
             return Err(Error::invalid(field, "is a cursor of another list or another order"));
@@ -197,6 +211,15 @@ mod tests {
         assert!(Offset::try_new(Some(1), Some(-1)).is_err());
         assert_eq!(Offset::try_new(None, None).unwrap(), Offset { limit: 50, offset: 0 });
         assert!(request(Some(1), None, Some(1)).is_err(), "both directions");
+    }
+
+    #[test]
+    fn costs_multiply_without_end() {
+        assert_eq!(Offset::cost(None, 3), 150);
+        assert_eq!(Offset::cost(Some(-1), 3), 3);
+        // 256 to the eighth is 0 in 64 bits
+        let cost = (0..8).fold(1, |row, _| Offset::cost(Some(256), row));
+        assert_eq!(cost, MAX_COST);
     }
 
     #[test]

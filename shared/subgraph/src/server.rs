@@ -36,7 +36,8 @@ pub struct Running {
     /// Whether the database has demo data.
     pub has_demo_data: bool,
     stop: watch::Sender<bool>,
-    server: JoinHandle<std::io::Result<()>>,
+    /// Nothing once it has ended: a task can be waited for only once.
+    server: Option<JoinHandle<std::io::Result<()>>>,
     _looking_after: AbortOnDropHandle,
 }
 
@@ -45,18 +46,25 @@ impl Running {
     ///
     /// # Errors
     /// When the server ended with an error.
-    pub async fn stop(self) -> anyhow::Result<()> {
+    pub async fn stop(mut self) -> anyhow::Result<()> {
         self.stop.send_replace(true);
-        self.server.await??;
-        Ok(())
+        self.joined().await
     }
 
-    /// Waits until the server ends by itself, which it does only on an error.
-    ///
-    /// # Errors
-    /// The error it ended with.
-    pub async fn ended(&mut self) -> anyhow::Result<()> {
-        (&mut self.server).await??;
+    /// Waits until the server ends by itself, which it should not.
+    pub async fn ended(&mut self) -> anyhow::Error {
+        match self.joined().await {
+            Ok(()) => anyhow::anyhow!("the server ended by itself"),
+            Err(error) => error,
+        }
+    }
+
+    async fn joined(&mut self) -> anyhow::Result<()> {
+        if let Some(server) = &mut self.server {
+            let ended = server.await;
+            self.server = None;
+            ended??;
+        }
         Ok(())
     }
 }
@@ -149,7 +157,7 @@ pub(crate) async fn start(
         db.close().await;
         ended
     });
-    Ok(Running { addr, has_demo_data, stop, server, _looking_after: looking_after })
+    Ok(Running { addr, has_demo_data, stop, server: Some(server), _looking_after: looking_after })
 }
 
 fn taken(name: &str, addr: SocketAddr) -> String {

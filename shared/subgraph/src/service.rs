@@ -8,6 +8,7 @@ use crate::{
     db::Db,
     error::{Error, Result},
     http,
+    idempotency::{self, Claim},
     load::ById,
     metrics::Metrics,
     token::{Authenticator, sign_call},
@@ -17,6 +18,8 @@ use async_graphql::{
     dataloader::{DataLoader, Loader},
 };
 use sea_orm::{DatabaseConnection, EntityTrait, PrimaryKeyTrait};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 use std::{
     any::{Any, TypeId},
     collections::HashMap,
@@ -69,19 +72,19 @@ impl Service {
         found.unwrap_or_else(|| panic!("{} has no state {}", self.name, std::any::type_name::<T>()))
     }
 
-    /// Asks another subgraph for one of its entities: the `selection` as JSON, or nothing when it
-    /// does not exist.
+    /// Asks another subgraph for some of its entities, in one call: for each id the `selection` as
+    /// JSON, or null when it does not exist.
     ///
     /// # Errors
     /// `UNAVAILABLE` when the other service does not answer in time.
-    pub async fn entity(
+    pub async fn entities(
         &self,
         peer: &str,
         typename: &str,
-        id: i32,
+        ids: &[i32],
         selection: &str,
-    ) -> Result<Option<serde_json::Value>> {
-        self.ask(peer, typename, id, selection).await.map_err(|error| {
+    ) -> Result<Vec<Value>> {
+        self.ask(peer, typename, ids, selection).await.map_err(|error| {
             tracing::warn!(peer, error = format!("{error:#}"), "the other service does not answer");
             Error::Unavailable(format!("The {peer} service does not answer; try again"))
         })
@@ -92,17 +95,19 @@ impl Service {
     /// # Errors
     /// `NOT_FOUND` when it has not, `UNAVAILABLE` when it cannot say.
     pub async fn must_exist(&self, peer: &str, typename: &str, id: i32) -> Result<()> {
-        let found = self.entity(peer, typename, id, "{ __typename }").await?;
-        found.map(drop).ok_or_else(|| Error::not_found(typename, id))
+        match self.entities(peer, typename, &[id], "{ __typename }").await?.first() {
+            Some(found) if !found.is_null() => Ok(()),
+            _ => Err(Error::not_found(typename, id)),
+        }
     }
 
     async fn ask(
         &self,
         peer: &str,
         typename: &str,
-        id: i32,
+        ids: &[i32],
         selection: &str,
-    ) -> anyhow::Result<Option<serde_json::Value>> {
+    ) -> anyhow::Result<Vec<Value>> {
         let url = self
             .config
             .peers
@@ -114,13 +119,15 @@ impl Service {
         let query = format!(
             "query($r: [_Any!]!) {{ _entities(representations: $r) {{ ... on {typename} {selection} }} }}"
         );
-        let variables = serde_json::json!({ "r": [{ "__typename": typename, "id": id.to_string() }] });
+        let variables = ids.iter().map(|id| json!({ "__typename": typename, "id": id.to_string() }));
+        let variables = json!({ "r": variables.collect::<Vec<_>>() });
         let request = http::client()?.post(url).header("authorization", format!("Service {token}"));
-        let answer =
-            request.json(&serde_json::json!({ "query": query, "variables": variables })).send().await?;
-        let mut answer: serde_json::Value = answer.error_for_status()?.json().await?;
+        let answer = request.json(&json!({ "query": query, "variables": variables })).send().await?;
+        let mut answer: Value = answer.error_for_status()?.json().await?;
         anyhow::ensure!(answer.get("errors").is_none(), "answered {}", answer["errors"]);
-        Ok(Some(answer["data"]["_entities"][0].take()).filter(|entity| !entity.is_null()))
+        let found: Vec<Value> = serde_json::from_value(answer["data"]["_entities"].take())?;
+        anyhow::ensure!(found.len() == ids.len(), "answered {} of {} entities", found.len(), ids.len());
+        Ok(found)
     }
 }
 
@@ -134,6 +141,17 @@ pub trait ContextExt<'a> {
     fn db(&self) -> &'a DatabaseConnection;
     /// Begins a change by this caller.
     fn change(&self) -> impl Future<Output = Result<Change>> + Send;
+    /// The answer that an earlier call under the same idempotency key got. Ask before asking other
+    /// services: a call that was answered once is answered again whatever has changed since.
+    ///
+    /// # Errors
+    /// `CONFLICT` when the key was used with another input.
+    fn replayed<T: DeserializeOwned + Send>(
+        &self,
+        operation: &str,
+        key: Option<&str>,
+        input: &(impl Serialize + Sync),
+    ) -> impl Future<Output = Result<Option<T>>> + Send;
     /// Loads one value, together with everything that is asked for at the same moment.
     fn load<K>(&self, key: K) -> impl Future<Output = Result<Option<<Service as Loader<K>>::Value>>> + Send
     where
@@ -164,6 +182,18 @@ impl<'a> ContextExt<'a> for Context<'a> {
 
     async fn change(&self) -> Result<Change> {
         Change::begin(self.service(), self.caller()).await
+    }
+
+    async fn replayed<T: DeserializeOwned + Send>(
+        &self,
+        operation: &str,
+        key: Option<&str>,
+        input: &(impl Serialize + Sync),
+    ) -> Result<Option<T>> {
+        let Some(key) = key else { return Ok(None) };
+        let claim = Claim::new(&self.caller().actor, operation, key, input)?;
+        let answer = idempotency::kept(self.db(), &claim, self.service().clock.now()).await?;
+        answer.map(|json| serde_json::from_str(&json).map_err(Error::internal)).transpose()
     }
 
     async fn load<K>(&self, key: K) -> Result<Option<<Service as Loader<K>>::Value>>

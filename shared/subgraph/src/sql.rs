@@ -24,6 +24,8 @@ pub fn json(ids: &[i32]) -> String {
 /// `(a, b) < (x, y)` or `>`: a comparison that an index on `(a, b)` serves at any depth, which the
 /// usual chain of ORs does not.
 pub fn beyond(columns: [SimpleExpr; 2], values: [SimpleExpr; 2], descending: bool) -> SimpleExpr {
+    let ([key, _], [first, _]) = (columns.clone(), values.clone());
     let (columns, values) = (Expr::tuple(columns), Expr::tuple(values));
-    if descending { columns.lt(values) } else { columns.gt(values) }
+    // The bound on the key alone says nothing new, but lets SQLite use an index on an expression
+    if descending { columns.lt(values).and(key.lte(first)) } else { columns.gt(values).and(key.gte(first)) }
 }

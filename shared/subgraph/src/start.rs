@@ -12,6 +12,7 @@ use crate::{
     graphql::Endpoint,
     idempotency,
     jwks::KeyStore,
+    measure::Lists,
     metrics::Metrics,
     migrate::Session,
     schema,
@@ -32,6 +33,8 @@ const CLEANING_INTERVAL: Duration = Duration::from_hours(1);
 const KEYS_INTERVAL: Duration = Duration::from_mins(5);
 /// The audit record of loaded demo data.
 const DEMO_LOADED: &str = "demo.loaded";
+/// The audit record of a new database that was to have none.
+const DEMO_DECLINED: &str = "demo.declined";
 
 impl Subgraph {
     /// Starts the subgraph: database, demo data, server.
@@ -76,8 +79,9 @@ impl Subgraph {
         let has_demo_data = started.map_err(|e| anyhow::anyhow!(e.message()))?;
         let execute = (self.executor)(&service);
         let (policy, admission) = (self.policy.clone(), self.admission.clone());
-        let entities = schema::entities(&self.sdl()).into();
-        Ok(Endpoint { service, execute, policy, entities, admission, has_demo_data })
+        let sdl = self.sdl();
+        let (entities, lists) = (schema::entities(&sdl).into(), Arc::new(Lists::of(&sdl)));
+        Ok(Endpoint { service, execute, policy, entities, lists, admission, has_demo_data })
     }
 
     async fn service(&self, config: Config, clock: Clock, random: Random) -> anyhow::Result<Service> {
@@ -123,14 +127,14 @@ impl Endpoint {
 async fn start_up(service: &Service, demo: Option<&Job>, on_start: Option<&Job>) -> Result<bool> {
     let recorded = audit::Entity::find().limit(1).one(service.db.read()).await?;
     let wanted = service.config.demo.unwrap_or(service.config.is_development());
-    match demo {
-        Some(load) if wanted && recorded.is_none() => {
+    if let (Some(load), None) = (demo, recorded) {
+        if wanted {
             load(service.clone()).await?;
-            let mut change = Change::begin(service, &Caller::system()).await?;
-            change.record(DEMO_LOADED, service.name, &())?;
-            change.finish(()).await?;
         }
-        _ => {}
+        // Decided once: a database that was to be empty stays without demo data
+        let mut change = Change::begin(service, &Caller::system()).await?;
+        change.record(if wanted { DEMO_LOADED } else { DEMO_DECLINED }, service.name, &())?;
+        change.finish(()).await?;
     }
     if let Some(run) = on_start {
         run(service.clone()).await?;

@@ -98,6 +98,12 @@ impl Validator {
         crate::clock::to_micros(at)
     }
 
+    /// A time that a list is narrowed by: from 1970 to 2200, which both databases compare alike.
+    pub fn filter_instant(&mut self, field: &str, at: DateTime<Utc>) -> DateTime<Utc> {
+        let latest = DateTime::from_timestamp(7_289_654_399, 0).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        self.instant(field, at, latest)
+    }
+
     /// The faults, if there were any, as one error.
     pub fn finish(self) -> Result<()> {
         if self.faults.is_empty() { Ok(()) } else { Err(Error::Invalid(self.faults)) }

@@ -5,6 +5,7 @@
 
 mod bin_path;
 mod database;
+mod ports;
 mod process;
 mod scenario;
 pub mod sdl;
@@ -15,6 +16,7 @@ mod token;
 
 pub use bin_path::binary;
 pub use database::TestDatabase;
+pub use ports::{PortRow, is_free};
 pub use process::{Service, free_port};
 pub use scenario::{scenarios, schema_is_committed};
 pub use supergraph::Supergraph;

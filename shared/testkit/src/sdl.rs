@@ -6,6 +6,7 @@ mod example;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use async_graphql_parser::Positioned;
 use async_graphql_parser::parse_schema;
@@ -13,10 +14,22 @@ use async_graphql_parser::types::{
     BaseType, FieldDefinition, InputValueDefinition, Type, TypeDefinition, TypeKind, TypeSystemDefinition,
 };
 
+use crate::supergraph::SERVICES;
+
 /// The schema of one subgraph.
 #[derive(Clone, Debug)]
 pub struct Sdl {
     types: BTreeMap<String, TypeKind>,
+}
+
+/// Everything that can be asked of each service: its name, its schema, and the root field.
+#[must_use]
+pub fn operations() -> Vec<(&'static str, Arc<Sdl>, RootField)> {
+    let of = |service| {
+        let sdl = Arc::new(Sdl::committed(service));
+        sdl.roots().into_iter().map(move |field| (service, sdl.clone(), field))
+    };
+    SERVICES.into_iter().flat_map(of).collect()
 }
 
 /// One thing that can be asked of a subgraph.

@@ -2,12 +2,11 @@
 
 mod client;
 mod log;
+mod router;
 mod sql;
 
-use std::env;
-use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -18,8 +17,9 @@ use tokio::sync::OnceCell;
 
 use crate::{Service, TestDatabase, binary};
 
-pub use client::{Answer, User, code};
+pub use client::{Answer, User, code, is_unbuilt};
 pub use log::{Load, RequestLog};
+pub use router::router_binary;
 
 /// The subgraphs, accounts first.
 pub const SERVICES: [&str; 6] = ["accounts", "leads", "interactions", "tasks", "scoring", "notifications"];
@@ -28,6 +28,8 @@ pub const ROUTER: &str = "router";
 /// Signs the calls between the services.
 pub const SERVICE_KEY: &str = "the service key of the tests, long enough for anybody";
 
+/// One for each service, then the router's two.
+type Ports = [u16; SERVICES.len() + 2];
 /// Longer than the slowest answer, which the router gives up on after 65 s.
 const PATIENCE: Duration = Duration::from_secs(70);
 
@@ -79,7 +81,7 @@ impl Supergraph {
             SERVICES.iter().zip(&ports).map(|(name, port)| Member::start(name, *port, &environment));
         let members = members.collect();
         let [.., router_port, health_port] = ports;
-        let router = spawn_router(data_dir.path(), &ports);
+        let router = router::spawn(data_dir.path(), &ports);
         let client = Client::builder().timeout(PATIENCE).no_proxy().build();
         let client = client.expect("a client without special options");
         let mut started = Self { members, router, router_port, client, data_dir, database };
@@ -170,7 +172,7 @@ impl Member {
 }
 
 /// One port for each service, then the router's two. All are held until all are known, so that none comes twice.
-fn free_ports() -> [u16; SERVICES.len() + 2] {
+fn free_ports() -> Ports {
     let listeners: [_; SERVICES.len() + 2] =
         std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
     listeners.map(|listener| listener.local_addr().expect("a bound address").port())
@@ -191,51 +193,6 @@ fn environment(data_dir: &Path, database: Option<&TestDatabase>, ports: &[u16]) 
     });
     environment.extend(urls);
     environment
-}
-
-/// The router as it is shipped; only the addresses are the test's.
-fn spawn_router(data_dir: &Path, ports: &[u16; SERVICES.len() + 2]) -> Service {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../router");
-    let supergraph = data_dir.join("supergraph.graphql");
-    let committed = fs::read_to_string(shipped.join("supergraph.graphql")).expect("the committed supergraph");
-    fs::write(&supergraph, routed(&committed, ports)).expect("a folder of the test's own");
-    let [.., port, health_port] = ports;
-    let text = |path: &Path| path.display().to_string();
-    let config = text(&shipped.join("router.yaml"));
-    let environment = [
-        ("APOLLO_TELEMETRY_DISABLED", "1".to_owned()),
-        ("ROUTER_LISTEN", format!("127.0.0.1:{port}")),
-        ("ROUTER_HEALTH_LISTEN", format!("127.0.0.1:{health_port}")),
-        ("ROUTER_RHAI", text(&shipped.join("rhai"))),
-    ];
-    Service::spawn(router_binary(), ["--config", &config, "--supergraph", &text(&supergraph)], environment)
-}
-
-/// The supergraph with the URLs at which this test's services answer.
-fn routed(supergraph: &str, ports: &[u16]) -> String {
-    SERVICES.iter().zip(ports).fold(supergraph.to_owned(), |text, (name, port)| {
-        let entry = format!("@join__graph(name: \"{name}\", url: \"");
-        let (before, after) = text
-            .split_once(&entry)
-            .unwrap_or_else(|| panic!("the supergraph has no {name}; run `cargo compose`"));
-        let (_, after) = after.split_once('"').expect("a URL ends");
-        format!("{before}{entry}http://127.0.0.1:{port}/graphql\"{after}")
-    })
-}
-
-/// The Apollo Router's binary.
-///
-/// # Panics
-/// When the tests run without one.
-#[must_use]
-pub fn router_binary() -> PathBuf {
-    let named = env::var_os("APOLLO_ROUTER").map(PathBuf::from).unwrap_or_default();
-    assert!(
-        named.is_file(),
-        "APOLLO_ROUTER names no Apollo Router: run ./test, which finds or builds one, or set it to what \
-         `cargo run -p leadgraph -- router install` prints"
-    );
-    named
 }
 
 /// Declares tests that must hold on both databases: each of these `async fn(Supergraph)` becomes

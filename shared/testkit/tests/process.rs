@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use testkit::{Service, free_port};
 
@@ -11,6 +12,16 @@ const NO_VARIABLES: [(&str, &str); 0] = [];
 
 fn shell(script: &str) -> Service {
     Service::spawn("sh", ["-c", script], NO_VARIABLES)
+}
+
+/// Waits until `happened`, and fails when it does not happen, also on a busy machine.
+#[track_caller]
+fn until(mut happened: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !happened() {
+        assert!(Instant::now() < deadline, "it does not happen");
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// A server that answers with each of these status lines in turn, one per connection.
@@ -46,9 +57,7 @@ async fn terminate_lets_it_finish_and_kill_does_not() {
     const SCRIPT: &str = "trap 'echo stopping; exit 5' TERM; echo ready; while :; do sleep 0.01; done";
     let (mut asked, mut killed) = (shell(SCRIPT), shell(SCRIPT));
     for service in [&asked, &killed] {
-        while !service.log().contains("ready") {
-            thread::yield_now();
-        }
+        until(|| service.log().contains("ready"));
     }
 
     assert_eq!(asked.terminate().await.code(), Some(5));
@@ -60,9 +69,7 @@ async fn terminate_lets_it_finish_and_kill_does_not() {
 #[tokio::test]
 async fn it_sees_what_it_is_given_and_nothing_of_the_test() {
     let mut service = Service::spawn("env", [""; 0], [("GIVEN", "yes")]);
-    while service.is_running() {
-        tokio::task::yield_now().await;
-    }
+    until(|| !service.is_running());
     let mut names: Vec<_> =
         service.log().lines().filter_map(|line| Some(line.split_once('=')?.0.to_owned())).collect();
     names.retain(|name| !["PATH", "HOME", "TMPDIR"].contains(&name.as_str()));
@@ -74,9 +81,7 @@ async fn it_sees_what_it_is_given_and_nothing_of_the_test() {
 fn it_outlives_the_thread_that_started_it() {
     let mut service = thread::spawn(|| {
         let mut service = shell("echo started; exec sleep 600");
-        while !service.log().contains("started") {
-            thread::yield_now();
-        }
+        until(|| service.log().contains("started"));
         assert!(service.is_running());
         service
     })

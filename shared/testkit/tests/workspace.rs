@@ -249,3 +249,9 @@ fn no_file_is_longer_than_450_lines() {
     }
     assert_none(&broken);
 }
+
+#[test]
+fn the_test_supergraph_starts_every_service() {
+    let started: BTreeSet<String> = testkit::supergraph::SERVICES.iter().map(|it| (*it).to_owned()).collect();
+    assert_eq!(started, services(), "SERVICES in shared/testkit/src/supergraph.rs lists every subgraph");
+}

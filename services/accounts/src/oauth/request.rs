@@ -17,6 +17,14 @@ pub(super) struct Credentials {
     pub(super) secret: String,
 }
 
+impl Credentials {
+    /// Nothing for an id that we cannot have given: a NUL in it would be an error of the database.
+    fn new(id: String, secret: String) -> Option<Self> {
+        let plain = id.len() <= 100 && id.bytes().all(|byte| byte.is_ascii_graphic());
+        plain.then_some(Self { id, secret })
+    }
+}
+
 /// The credentials in a request for our grant.
 pub(super) async fn read(request: &Request, body: Body) -> Result<Credentials, Refusal> {
     let kind = request.content_type().unwrap_or_default().split(';').next().unwrap_or_default().trim();
@@ -45,7 +53,7 @@ fn credentials(body: &[u8], authorization: Option<&str>) -> Result<Credentials, 
             let basic = basic(header).ok_or(Refusal::Client)?;
             if id.is_some_and(|id| id != basic.id) { Err(Refusal::Client) } else { Ok(basic) }
         }
-        (None, Some(id), Some(secret)) => Ok(Credentials { id, secret }),
+        (None, Some(id), Some(secret)) => Credentials::new(id, secret).ok_or(Refusal::Client),
         (None, None, None) => Err(Refusal::Client),
         (None, ..) => Err(Refusal::Request("client_id and client_secret go together")),
     }
@@ -68,7 +76,7 @@ fn basic(header: &str) -> Option<Credentials> {
     let decoded =
         BASE64_STANDARD.decode(encoded.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
     let (id, secret) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
-    Some(Credentials { id: unform(id)?, secret: unform(secret)? })
+    Credentials::new(unform(id)?, unform(secret)?)
 }
 
 fn unform(text: &str) -> Option<String> {

@@ -10,13 +10,15 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
-    process::{ChildStderr, Command},
+    process::{Child, ChildStderr, Command},
     time::{MissedTickBehavior, interval},
 };
 
 use super::VERSION;
+use crate::router::bound;
 
 /// How many `Compiling` lines a build of [`VERSION`] prints, about; the last one takes half of the time.
 const CRATES: u64 = 510;
@@ -24,10 +26,14 @@ const CRATES: u64 = 510;
 const REPORT_EVERY: Duration = Duration::from_secs(30);
 /// How many lines of the build's output an error repeats.
 const TAIL: usize = 15;
+/// Runs its arguments in this shell's process group, and ends the whole group when told to end: the kernel tells
+/// only the shell that the launcher was killed, and cargo's compilers would work on for minutes without cargo.
+const SUPERVISE: &str = "trap 'trap - TERM; kill 0' TERM; \"$@\" & wait $!";
 
 /// Builds the router with `cargo` and puts it at `binary` in one step. What it compiled is kept until a build
-/// succeeds, so that a failed one goes on where it stopped.
-pub async fn build(cargo: &Path, cache: &Path, binary: &Path) -> Result<()> {
+/// succeeds, so that a failed one goes on where it stopped. Dropping this ends the build; with `binder`, see
+/// [`bound::command`], it also ends when this process is killed.
+pub async fn build(cargo: &Path, cache: &Path, binary: &Path, binder: Option<&Path>) -> Result<()> {
     let (target, root, log) = (cache.join("target"), cache.join("install"), cache.join("build.log"));
     eprintln!(
         "Building the Apollo Router {VERSION} once, into {} (about 15 minutes on 2 cores, 4 GB of disk); \
@@ -35,11 +41,11 @@ pub async fn build(cargo: &Path, cache: &Path, binary: &Path) -> Result<()> {
         cache.display(),
         log.display()
     );
-    let mut child =
-        command(cargo, &root, &target)?.spawn().with_context(|| format!("cannot run {}", cargo.display()))?;
-    let lines = child.stderr.take().context("cargo has no stderr")?;
+    let command = command(cargo, &root, &target, binder)?.spawn();
+    let mut group = Group(command.with_context(|| format!("cannot run {}", cargo.display()))?);
+    let lines = group.0.stderr.take().context("cargo has no stderr")?;
     let tail = follow(lines, &log).await?;
-    let status = child.wait().await?;
+    let status = group.0.wait().await?;
     if !status.success() {
         bail!("building the Apollo Router failed ({status}); the log is {}\n{tail}", log.display());
     }
@@ -50,13 +56,27 @@ pub async fn build(cargo: &Path, cache: &Path, binary: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A child and the processes of its group, which end when this is dropped.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Without an id it has ended
+        if let Some(group) = self.0.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+            let _ = kill_process_group(group, Signal::TERM);
+        }
+    }
+}
+
 /// The router's build script needs protoc and the well-known types beside it; both come with us, because a protoc
 /// installed without its include files fails after minutes of compiling.
-fn command(cargo: &Path, root: &Path, target: &Path) -> Result<Command> {
+fn command(cargo: &Path, root: &Path, target: &Path, binder: Option<&Path>) -> Result<Command> {
     let protoc = protoc_bin_vendored::protoc_bin_path().context("no protoc for this platform")?;
     let include = protoc_bin_vendored::include_path().context("no protoc includes for this platform")?;
-    let mut command = Command::new(cargo);
+    let mut command = bound::command(binder, Path::new("/bin/sh"))?;
     command
+        .args(["-c", SUPERVISE, "sh"])
+        .arg(cargo)
         .args(["install", "apollo-router", "--locked", "--force", "--no-track", "--bin", "router"])
         .arg(format!("--version={VERSION}"))
         .arg("--root")
@@ -70,6 +90,7 @@ fn command(cargo: &Path, root: &Path, target: &Path) -> Result<Command> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
+        .process_group(0)
         .kill_on_drop(true);
     Ok(command)
 }

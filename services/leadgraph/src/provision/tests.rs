@@ -14,10 +14,32 @@ fn folder(test: &str) -> PathBuf {
     folder
 }
 
-fn script(file: &Path, body: &str) {
+/// Makes `file` a program of the shell. Another process writes it: a child that another thread forks meanwhile would
+/// keep a file of ours open for writing, and what is open for writing cannot be run (ETXTBSY).
+pub(crate) fn script(file: &Path, body: &str) {
     fs::create_dir_all(file.parent().unwrap()).unwrap();
-    fs::write(file, format!("#!/bin/sh\n{body}\n")).unwrap();
-    fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+    let text = file.with_extension("txt");
+    fs::write(&text, format!("#!/bin/sh\n{body}\n")).unwrap();
+    let mut install = std::process::Command::new("install");
+    assert!(install.args(["-m", "755"]).args([&text, file]).status().unwrap().success());
+    fs::remove_file(text).unwrap();
+}
+
+/// Waits until the process whose id a script wrote to `file` has ended.
+async fn assert_ends(file: &Path) {
+    let id = fs::read_to_string(file).unwrap().trim().parse().unwrap();
+    let id = rustix::process::Pid::from_raw(id).unwrap();
+    // Stays where nobody waits for orphans, as in some containers
+    let zombie = || {
+        fs::read_to_string(format!("/proc/{}/stat", id.as_raw_nonzero()))
+            .is_ok_and(|stat| stat.contains(") Z "))
+    };
+    let gone = async {
+        while rustix::process::test_kill_process(id).is_ok() && !zombie() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), gone).await.expect("the process ends");
 }
 
 fn args(folder: &Path) -> RouterArgs {
@@ -76,6 +98,28 @@ async fn a_failed_build_names_its_log_and_repeats_its_end() {
     script(&folder.join("bin/cargo"), "echo 'error: no linker' >&2; exit 101");
     let error = provision(&args(&folder)).await.unwrap_err().to_string();
     assert!(error.contains("build.log\nerror: no linker"), "{error}");
+}
+
+#[tokio::test]
+async fn a_build_that_is_given_up_ends_with_what_cargo_started() {
+    let folder = folder("given-up");
+    let ids = ["cargo", "compiler"].map(|name| folder.join(name));
+    let body = format!("sleep 60 & echo $! > {1}; echo $$ > {0}; wait", ids[0].display(), ids[1].display());
+    script(&folder.join("bin/cargo"), &body);
+    let args = args(&folder);
+    let started = async {
+        // Written last, and not empty
+        while !fs::read_to_string(&ids[0]).is_ok_and(|id| id.ends_with('\n')) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        built = provision(&args) => panic!("{built:?}"),
+        started = timeout(Duration::from_secs(20), started) => started.expect("cargo starts"),
+    }
+    for id in &ids {
+        assert_ends(id).await;
+    }
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ pub struct BoundArgs {
 }
 
 /// A command that runs `program` bound to this process when `binder` is the `leadgraph` binary, else just runs it.
-pub(super) fn command(binder: Option<&Path>, program: &Path) -> Result<Command> {
+pub(crate) fn command(binder: Option<&Path>, program: &Path) -> Result<Command> {
     let Some(binder) = binder else { return Ok(Command::new(program)) };
     // The runtime's own threads are named otherwise; see `Router::start`
     ensure!(

@@ -1,14 +1,19 @@
-use std::{env, os::unix::fs::PermissionsExt as _, time::Instant};
+use std::{env, time::Instant};
+
+use rustix::process::test_kill_process;
+use tokio::time::sleep;
 
 use super::*;
+use crate::provision::tests::script;
+
+/// What takes longer than this does not happen, also on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Options whose router is the shell script `body`.
 fn options(test: &str, body: &str) -> RouterOptions {
     let folder = env::temp_dir().join(format!("leadgraph-router-{test}-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
     let binary = folder.join("router");
-    fs::write(&binary, format!("#!/bin/sh\n{body}\n")).unwrap();
-    fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
+    script(&binary, body);
     RouterOptions {
         binary,
         config: folder.join("router.yaml"),
@@ -20,8 +25,18 @@ fn options(test: &str, body: &str) -> RouterOptions {
         bind_with: None,
         introspection: false,
         cors: None,
-        ready_within: Duration::from_secs(20),
+        ready_within: DEADLINE,
     }
+}
+
+/// Waits until `happened`, and fails when it does not happen.
+async fn until(mut happened: impl FnMut() -> bool) {
+    let wait = async {
+        while !happened() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(DEADLINE, wait).await.expect("it happens in time");
 }
 
 fn free_address() -> SocketAddr {
@@ -41,9 +56,12 @@ async fn a_router_that_dies_fails_at_once_with_the_end_of_its_log() {
 #[tokio::test]
 async fn a_router_that_never_gets_ready_is_killed_at_the_deadline() {
     let options = options("hangs", "echo $$; exec sleep 60");
-    let options = RouterOptions { ready_within: Duration::from_millis(700), ..options };
+    let options = RouterOptions { ready_within: Duration::from_secs(2), ..options };
     let error = Router::start(&options).await.unwrap_err().to_string();
     assert!(error.contains("is not ready after"), "{error}");
+    let id = fs::read_to_string(&options.log).unwrap().trim().parse().expect("the id it prints");
+    let id = Pid::from_raw(id).unwrap();
+    until(|| test_kill_process(id).is_err()).await;
 }
 
 #[tokio::test]
@@ -52,9 +70,7 @@ async fn stopping_kills_what_does_not_listen() {
     let options = options("stubborn", "trap '' TERM; echo ready; while :; do sleep 0.05; done");
     let child = command(&options).unwrap().spawn().unwrap();
     let router = Router { child, log: options.log.clone() };
-    while !router.log_end().ends_with("ready") {
-        tokio::task::yield_now().await;
-    }
+    until(|| router.log_end().ends_with("ready")).await;
     let status = router.stop(Duration::from_millis(200)).await.unwrap();
     assert_eq!(status.signal(), Some(9));
 }

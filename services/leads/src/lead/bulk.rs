@@ -10,7 +10,7 @@ use async_graphql::{Context, Object, SimpleObject};
 use sea_orm::{EntityTrait, TryInsertResult, sea_query::OnConflict};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
-use subgraph::{Caller, Change, ContextExt, Error, Result, Service};
+use subgraph::{Change, ContextExt, Error, Result};
 
 /// Rows of one `createLeads`, at most.
 const MAX_BULK: usize = 1_000;
@@ -73,39 +73,31 @@ impl BulkMutation {
         if input.len() > MAX_BULK {
             return Err(Error::invalid("input", format!("has more than {MAX_BULK} rows")));
         }
-        let owners = unknown_owners(ctx.service(), ctx.caller(), &input).await?;
+        let key = idempotency_key.as_deref();
+        if let Some(results) = ctx.replayed("createLeads", key, &input).await? {
+            return Ok(results);
+        }
+        let owners = input.iter().filter_map(|row| row.owner_id).map(|id| id.0).collect();
+        let unknown = owner::unknown(ctx.service(), ctx.caller(), &owners).await?;
         let mut change = ctx.change().await?;
-        if let Some(results) = change.replay("createLeads", idempotency_key.as_deref(), &input).await? {
+        if let Some(results) = change.replay("createLeads", key, &input).await? {
             return Ok(results);
         }
         let now = change.at();
         let rows = input.into_iter().map(|row| match row.owner_id {
-            Some(owner) if owners.contains(&owner.0) => Err(Error::not_found("User", owner)),
+            Some(owner) if unknown.contains(&owner.0) => Err(Error::not_found("User", owner)),
             _ => row.into_lead(now),
         });
         let results = insert_all(&mut change, rows.collect()).await?;
         if results.iter().all(|result| result.lead.is_none()) {
-            return Ok(results);
+            if key.is_none() {
+                return Ok(results);
+            }
+            // The refusal is an answer too, and is kept under the key
+            change.record("leads.refused", "-", &results)?;
         }
         change.finish(results).await
     }
-}
-
-/// The owners in a batch that are no active users, each asked for once.
-async fn unknown_owners(
-    service: &Service,
-    caller: &Caller,
-    rows: &[CreateLeadInput],
-) -> Result<BTreeSet<i32>> {
-    let mut unknown = BTreeSet::new();
-    let owners: BTreeSet<i32> = rows.iter().filter_map(|row| row.owner_id).map(|id| id.0).collect();
-    for owner in owners {
-        match owner::must_exist(service, caller, owner).await {
-            Err(Error::NotFound(_)) => drop(unknown.insert(owner)),
-            other => other?,
-        }
-    }
-    Ok(unknown)
 }
 
 /// Inserts the rows that are well, in their order, and says what became of each.

@@ -5,7 +5,7 @@ use crate::money::Cents;
 use async_graphql::{Context, Enum, InputObject, Object};
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, Select,
+    ColumnTrait, Condition, DbBackend, EntityTrait, Iterable, PaginatorTrait, QueryFilter, Select,
     sea_query::{Expr, ExprTrait, LikeExpr, SimpleExpr},
 };
 use subgraph::{
@@ -50,9 +50,15 @@ impl LeadFilter {
         let search = search.and_then(|s| v.optional_line("search", &s, 200));
         let budget_min = budget_min.map(|b| Cents::check(&mut v, "budgetMin", b));
         let budget_max = budget_max.map(|b| Cents::check(&mut v, "budgetMax", b));
+        let (created_from, created_to) = (
+            created_from.map(|at| v.filter_instant("createdFrom", at)),
+            created_to.map(|at| v.filter_instant("createdTo", at)),
+        );
         v.finish()?;
         Ok(Condition::all()
-            .add_option(status.map(|s| Column::Status.is_in(s)))
+            .add_option(
+                status.map(|s| Column::Status.is_in(LeadStatus::iter().filter(|each| s.contains(each)))),
+            )
             .add_option(location.map(|l| Column::LocationKey.eq(fold_line(&l))))
             .add_option(budget_min.map(|b| Column::Budget.gte(b)))
             .add_option(budget_max.map(|b| Column::Budget.lte(b)))

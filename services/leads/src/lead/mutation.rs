@@ -31,11 +31,15 @@ impl SingleMutation {
         >,
     ) -> Result<Model> {
         let input = one_of(create_lead_input, input)?;
+        let key = idempotency_key.as_deref();
+        if let Some(lead) = ctx.replayed("createLead", key, &input).await? {
+            return Ok(lead);
+        }
         let (service, caller) = (ctx.service(), ctx.caller());
         let new = input.clone().into_lead(service.clock.now())?;
         owner_fits(service, caller, None, new.owner_id).await?;
         let mut change = ctx.change().await?;
-        if let Some(lead) = change.replay("createLead", idempotency_key.as_deref(), &input).await? {
+        if let Some(lead) = change.replay("createLead", key, &input).await? {
             return Ok(lead);
         }
         must_be_free(change.tx(), &new).await?;
@@ -86,6 +90,8 @@ impl SingleMutation {
         #[graphql(desc = "The new owner.")] owner_id: Option<Id>,
     ) -> Result<Model> {
         let owner_id = owner_id.map(|id| id.0);
+        // What is refused whoever owns the lead now is refused before anybody else is asked
+        owner::may_assign(ctx.caller(), None, owner_id)?;
         if let Some(owner) = owner_id {
             owner::must_exist(ctx.service(), ctx.caller(), owner).await?;
         }

@@ -23,10 +23,14 @@ impl TaskMutation {
             String,
         >,
     ) -> Result<Model> {
+        let key = idempotency_key.as_deref();
+        if let Some(task) = ctx.replayed("createTask", key, &input).await? {
+            return Ok(task);
+        }
         let new = input.clone().into_task(ctx.service().clock.now())?;
         ctx.service().must_exist("leads", "Lead", new.lead_id).await?;
         let mut change = ctx.change().await?;
-        if let Some(task) = change.replay("createTask", idempotency_key.as_deref(), &input).await? {
+        if let Some(task) = change.replay("createTask", key, &input).await? {
             return Ok(task);
         }
         let task = to_insert(new).insert(change.tx()).await?;

@@ -41,6 +41,12 @@ pub fn code(answer: &Value) -> Option<&str> {
     Some(error["extensions"]["code"].as_str().unwrap_or_else(|| panic!("an error without a code: {error:#}")))
 }
 
+/// Whether the answer is that a later version will do this: then nothing was looked at.
+#[must_use]
+pub fn is_unbuilt(answer: &Value) -> bool {
+    answer["errors"][0]["message"].as_str().is_some_and(|message| message.ends_with("not built yet"))
+}
+
 /// Somebody who is signed in.
 #[derive(Clone, Debug)]
 pub struct User {
@@ -85,9 +91,13 @@ impl Supergraph {
     }
 
     /// A request to the router or a service, to be made as wrong as the test wants it.
-    #[must_use]
     pub fn request(&self, method: Method, target: &str, token: Option<&str>) -> RequestBuilder {
-        let request = self.client.request(method, self.url(target));
+        self.request_at(method, &self.url(target), token)
+    }
+
+    /// A request to any address.
+    pub fn request_at(&self, method: Method, url: &str, token: Option<&str>) -> RequestBuilder {
+        let request = self.client.request(method, url);
         match token {
             Some(token) => request.bearer_auth(token),
             None => request,
