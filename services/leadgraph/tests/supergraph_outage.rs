@@ -3,17 +3,22 @@
 // Helpers are tests too, which clippy knows by this
 #![cfg(test)]
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use testkit::Supergraph;
 use testkit::supergraph::{SERVICES, code};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 testkit::on_both_databases!(
     a_dead_service_costs_its_own_fields_only,
     a_service_that_starts_without_accounts_verifies_tokens,
     work_that_needs_a_dead_service_is_refused_and_changes_nothing,
+    half_an_answer_is_none_and_a_refusal_is_one,
 );
 
 const PAGE: &str = "{ leads(limit: 3) {
@@ -107,6 +112,62 @@ async fn work_that_needs_a_dead_service_is_refused_and_changes_nothing(mut super
         supergraph.restart(dead).await;
     }
     assert_eq!(supergraph.row_counts().await, before);
+}
+
+/// What a proxy, a broken service and a strict one say in the place of tasks.
+async fn half_an_answer_is_none_and_a_refusal_is_one(mut supergraph: Supergraph) {
+    let admin = prepared(&supergraph).await;
+    let page = "{ leads(limit: 1) { email tasks { title } } }";
+    supergraph.kill("tasks");
+    let refusal = r#"{"errors": [{"message": "too large", "extensions": {"code": "BAD_USER_INPUT"}}]}"#;
+    for (said, expected) in [
+        (http("503 Service Unavailable", "text/html", "<p>no upstream"), vec!["UNAVAILABLE"]),
+        (
+            http("200 OK", "application/json", "{\"data\": ").replace("length: ", "length: 9"),
+            vec!["UNAVAILABLE"],
+        ),
+        (String::new(), vec!["UNAVAILABLE"]),
+        (
+            http("413 Payload Too Large", "application/json", refusal),
+            vec!["BAD_USER_INPUT", "SUBREQUEST_HTTP_ERROR"],
+        ),
+    ] {
+        let stand_in = stand_in(supergraph.port("tasks"), said.clone()).await;
+        let answer = supergraph.graphql(Some(&admin), page, json!({})).await;
+        stand_in.abort();
+        // Its port is free when it is over
+        assert!(stand_in.await.unwrap_err().is_cancelled());
+        assert!(answer["data"]["leads"][0]["email"].is_string(), "{said}: {answer:#}");
+        assert!(answer["data"]["leads"][0]["tasks"].is_null(), "{said}: {answer:#}");
+        let errors = answer["errors"].as_array().unwrap();
+        let codes: BTreeSet<_> =
+            errors.iter().map(|error| error["extensions"]["code"].as_str().unwrap()).collect();
+        assert!(codes.into_iter().eq(expected), "{said}: {answer:#}");
+        assert!(errors.iter().all(|error| error["extensions"]["service"] == "tasks"), "{said}: {answer:#}");
+    }
+    supergraph.restart("tasks").await;
+    supergraph.data(&admin, page, json!({})).await;
+}
+
+fn http(status: &str, content_type: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    )
+}
+
+/// Answers everything on `port` with these bytes and hangs up.
+async fn stand_in(port: u16, said: String) -> JoinHandle<()> {
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            // Without having read, hanging up would take the answer back
+            let mut request = [0; 16_384];
+            let _ = socket.read(&mut request).await;
+            let _ = socket.write_all(said.as_bytes()).await;
+        }
+    })
 }
 
 /// Three leads with an owner, interactions, a task and a score; the token of who may see them.

@@ -41,7 +41,7 @@ pub(crate) struct SummaryJob {
 #[derive(Clone, Debug, InputObject)]
 pub(crate) struct SummaryFilter {
     /// Only these leads; all when absent.
-    lead_ids: Option<Vec<i32>>,
+    lead_ids: Option<Vec<RowId>>,
     /// Only leads to which something happened since their summary was written.
     #[graphql(default_with = "Some(true)")]
     stale_only: Option<bool>,

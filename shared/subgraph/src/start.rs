@@ -25,7 +25,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use secrecy::ExposeSecret;
 use std::{collections::HashMap, sync::Arc, time::Duration};
-use tokio::time::interval;
+use tokio::time::{Instant, interval, interval_at};
 
 /// How often expired rows are removed.
 const CLEANING_INTERVAL: Duration = Duration::from_hours(1);
@@ -161,7 +161,9 @@ fn service_key(config: &Config) -> anyhow::Result<String> {
 fn look_after(service: &Service) -> AbortOnDropHandle {
     let service = service.clone();
     AbortOnDropHandle(tokio::spawn(async move {
-        let (mut cleaning, mut keys) = (interval(CLEANING_INTERVAL), interval(KEYS_INTERVAL));
+        let mut cleaning = interval(CLEANING_INTERVAL);
+        // Not at once: services that start together would find accounts not there yet
+        let mut keys = interval_at(Instant::now() + KEYS_INTERVAL, KEYS_INTERVAL);
         loop {
             tokio::select! {
                 _ = cleaning.tick() => clean(&service).await,
