@@ -5,6 +5,7 @@
 //! also assign to others, remove, and create in bulk.
 
 mod bulk;
+mod email;
 mod input;
 mod list;
 mod mutation;

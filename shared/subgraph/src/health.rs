@@ -1,6 +1,6 @@
 //! The REST face that every subgraph has: health, version and metrics.
 
-use crate::{caller::Actor, config::Environment, server::Checks, service::Service};
+use crate::{caller::Actor, config::Environment, migrate::Migrations, service::Service};
 use poem::{Request, web::RemoteAddr};
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
@@ -47,6 +47,29 @@ enum MetricsText {
     /// The counters cannot be written as text.
     #[oai(status = 500)]
     Broken(PlainText<String>),
+}
+
+/// What readiness is made of.
+pub(crate) struct Checks {
+    pub migrations: Migrations,
+}
+
+impl Checks {
+    pub async fn run(&self, service: &Service) -> BTreeMap<String, String> {
+        let database = match service.db.read().ping().await {
+            Ok(()) => "ok".to_owned(),
+            Err(error) => {
+                tracing::warn!(%error, "the database does not answer");
+                "does not answer".to_owned()
+            }
+        };
+        let migrations = match self.migrations.pending(&service.db).await {
+            Ok(pending) if pending.is_empty() => "ok".to_owned(),
+            Ok(pending) => format!("{} missing, run `{} migrate up`", pending.len(), service.name),
+            Err(error) => format!("{error:#}").lines().next().unwrap_or_default().to_owned(),
+        };
+        [("database".to_owned(), database), ("migrations".to_owned(), migrations)].into()
+    }
 }
 
 pub(crate) struct Api {

@@ -3,10 +3,7 @@
 use crate::{
     config::{Config, Environment},
     graphql::Endpoint,
-    health,
-    migrate::Migrations,
-    service::Service,
-    start::AbortOnDropHandle,
+    health::{Api, Checks},
 };
 use anyhow::Context;
 use poem::http::uri::Scheme;
@@ -20,7 +17,7 @@ use poem::{
     web::{Data, Html, LocalAddr, RemoteAddr},
 };
 use poem_openapi::OpenApiService;
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 use tokio::{net::TcpStream, sync::watch, task::JoinHandle};
 
 /// How long requests under way may take to finish when the server stops.
@@ -69,26 +66,13 @@ impl Running {
     }
 }
 
-/// What readiness is made of.
-pub(crate) struct Checks {
-    pub migrations: Migrations,
-}
+/// A task that ends with what it belongs to.
+#[derive(Debug)]
+pub(crate) struct AbortOnDropHandle(pub JoinHandle<()>);
 
-impl Checks {
-    pub async fn run(&self, service: &Service) -> BTreeMap<String, String> {
-        let database = match service.db.read().ping().await {
-            Ok(()) => "ok".to_owned(),
-            Err(error) => {
-                tracing::warn!(%error, "the database does not answer");
-                "does not answer".to_owned()
-            }
-        };
-        let migrations = match self.migrations.pending(&service.db).await {
-            Ok(pending) if pending.is_empty() => "ok".to_owned(),
-            Ok(pending) => format!("{} missing, run `{} migrate up`", pending.len(), service.name),
-            Err(error) => format!("{error:#}").lines().next().unwrap_or_default().to_owned(),
-        };
-        [("database".to_owned(), database), ("migrations".to_owned(), migrations)].into()
+impl Drop for AbortOnDropHandle {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -138,7 +122,7 @@ pub(crate) async fn start(
     let acceptor =
         TcpListener::bind(addr).into_acceptor().await.with_context(|| taken(service.name, addr))?;
     let addr = acceptor.local_addr().first().and_then(|a| a.as_socket_addr().copied()).unwrap_or(addr);
-    let api = health::Api { service: service.clone(), checks };
+    let api = Api { service: service.clone(), checks };
     let api = OpenApiService::new(api, service.name, env!("CARGO_PKG_VERSION"));
     let mut app = Route::new().at("/graphql", graphql.data(endpoint));
     for (path, route) in routes {

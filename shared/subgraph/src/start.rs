@@ -10,13 +10,14 @@ use crate::{
     error::Result,
     files,
     graphql::Endpoint,
+    health::Checks,
     idempotency,
     jwks::KeyStore,
     measure::Lists,
     metrics::Metrics,
     migrate::Session,
     schema,
-    server::{self, Checks, Running},
+    server::{self, AbortOnDropHandle, Running},
     service::{Parts, Service},
     token::Authenticator,
 };
@@ -176,15 +177,5 @@ fn look_after(service: &Service) -> AbortOnDropHandle {
 async fn clean(service: &Service) {
     if let Err(error) = idempotency::clean(service.db.write(), service.clock.now()).await {
         tracing::warn!(subgraph = service.name, error = error.message(), "cannot remove expired rows");
-    }
-}
-
-/// A task that ends with what it belongs to.
-#[derive(Debug)]
-pub(crate) struct AbortOnDropHandle(tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDropHandle {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

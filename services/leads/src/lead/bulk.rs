@@ -2,8 +2,8 @@
 
 use super::{
     Column, Entity, Model,
+    email::{self, CHUNK, having},
     input::{CreateLeadInput, to_insert},
-    mutation::{email_conflict, having},
 };
 use crate::owner;
 use async_graphql::{Context, Object, SimpleObject};
@@ -14,8 +14,6 @@ use subgraph::{Change, ContextExt, Error, Result};
 
 /// Rows of one `createLeads`, at most.
 const MAX_BULK: usize = 1_000;
-/// Rows of one INSERT; each has 15 values, and SQLite takes 32,766 in a statement.
-pub(super) const CHUNK: usize = 500;
 
 /// What became of one row of `createLeads`. Exactly one of the two is set.
 #[derive(Clone, Debug, SimpleObject, Serialize, Deserialize)]
@@ -115,7 +113,7 @@ async fn insert_all(change: &mut Change, rows: Vec<Result<Model>>) -> Result<Vec
     let results = rows.into_iter().map(|row| {
         let lead = row?;
         let Some(lead) = created.remove(&lead.email_key) else {
-            return Err(email_conflict(existing.get(&lead.email_key).copied()));
+            return Err(email::conflict(existing.get(&lead.email_key).copied()));
         };
         existing.insert(lead.email_key.clone(), lead.id);
         Ok(lead)

@@ -1,17 +1,13 @@
 //! Changes of leads.
 
 use super::{
-    Column, Entity, Model,
-    bulk::CHUNK,
+    Entity, Model,
+    email::{must_be_free, taken},
     input::{CreateLeadInput, UpdateLeadInput, to_insert},
 };
 use crate::owner;
 use async_graphql::{Context, Object};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel,
-    QueryFilter, QuerySelect, SqlErr,
-};
-use std::collections::HashMap;
+use sea_orm::{ActiveModelTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QuerySelect};
 use subgraph::{Caller, Change, ContextExt, Error, Id, Result, RowId, Service, diff};
 
 /// Mutations of one lead.
@@ -146,42 +142,4 @@ async fn save(service: &Service, mut change: Change, old: Model, new: Model, act
             Err(taken(service, &email, error).await)
         }
     }
-}
-
-/// What a failed write means: usually that somebody else took the e-mail a moment ago.
-async fn taken(service: &Service, email_key: &str, error: DbErr) -> Error {
-    if !matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) {
-        return error.into();
-    }
-    match having(service.db.read(), &[email_key]).await {
-        Ok(existing) => email_conflict(existing.get(email_key).copied()),
-        Err(error) => error,
-    }
-}
-
-/// Refuses an e-mail that another lead has. The unique index refuses it too, but would use up an
-/// id on Postgres.
-async fn must_be_free(tx: &DatabaseTransaction, lead: &Model) -> Result<()> {
-    match having(tx, &[&lead.email_key]).await?.remove(&lead.email_key) {
-        Some(id) if id != lead.id => Err(email_conflict(Some(id))),
-        _ => Ok(()),
-    }
-}
-
-/// The leads that have these e-mails.
-pub(super) async fn having(db: &impl ConnectionTrait, email_keys: &[&str]) -> Result<HashMap<String, Id>> {
-    let mut existing = HashMap::new();
-    for chunk in email_keys.chunks(CHUNK) {
-        let found = Entity::find().filter(Column::EmailKey.is_in(chunk.iter().copied())).all(db).await?;
-        existing.extend(found.into_iter().map(|lead| (lead.email_key, lead.id)));
-    }
-    Ok(existing)
-}
-
-pub(super) fn email_conflict(existing: Option<Id>) -> Error {
-    let message = match existing {
-        Some(id) => format!("A lead with this e-mail exists: ID {id}"),
-        None => "A lead with this e-mail exists".to_owned(),
-    };
-    Error::Conflict { message, existing_id: existing.map(|id| id.to_string()) }
 }
