@@ -44,6 +44,10 @@ pub(crate) async fn first_administrator(service: Service) -> Result<()> {
         return Ok(());
     };
     let email_key = fold(email.trim());
+    if email_key == DEMO.0 && demo_login_works(&service).await? {
+        let message = "ADMIN_EMAIL is the demo user's, whose password everybody knows: choose another e-mail";
+        return Err(Error::conflict(message));
+    }
     let new = NewUser::check(&email, None, Role::Admin, password).map_err(named)?;
     create(&service, new).await?;
     // Somebody else may have had the e-mail: another instance that starts now, or an old user
@@ -57,14 +61,18 @@ pub(crate) async fn first_administrator(service: Service) -> Result<()> {
 
 /// A database that was tried out with demo data keeps the login that everybody knows.
 async fn warn_of_demo(service: &Service) -> Result<()> {
-    let (email, password, _) = DEMO;
-    let user = user::Entity::by_email(email).one(service.db.read()).await?.filter(|user| user.active);
-    if Passwords::fits(service, user.as_ref(), password.into()).await? {
+    if demo_login_works(service).await? {
         let what =
             "the demo login works here and everybody knows its password: change it or deactivate the user";
-        tracing::warn!(target: "leadgraph", subgraph = service.name, email, "{what}");
+        tracing::warn!(target: "leadgraph", subgraph = service.name, email = DEMO.0, "{what}");
     }
     Ok(())
+}
+
+async fn demo_login_works(service: &Service) -> Result<bool> {
+    let (email, password, _) = DEMO;
+    let user = user::Entity::by_email(email).one(service.db.read()).await?.filter(|user| user.active);
+    Passwords::fits(service, user.as_ref(), password.into()).await
 }
 
 /// The configured administrator; what is empty is not set.

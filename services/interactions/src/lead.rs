@@ -59,7 +59,8 @@ impl Lead {
 
 impl Lead {
     async fn newest(&self, ctx: &Context<'_>, page: Offset) -> Result<Vec<Model>> {
-        Ok(ctx.load(page_of(self.id, page)).await?.unwrap_or_default())
+        let list = list(false, page.limit, page.offset);
+        Ok(ctx.load(Children::<Model>::of(self.id.0, list)).await?.unwrap_or_default())
     }
 
     async fn page(
@@ -70,26 +71,29 @@ impl Lead {
     ) -> Result<CursorConnection<Model, InteractionTotal>> {
         let sort = Entity::newest(format!("lead:{}:interactions", self.id));
         let page = PageRequest::try_new(sort.name.clone(), forward, backward)?;
-        let rows = match &page {
-            PageRequest { backward: false, after: None, before: None, .. } => {
-                self.first_page(ctx, &page).await?
-            }
-            _ => sort.page(ctx.db(), Entity::of_lead(self.id.0), &page).await?,
+        let rows = if page.after.is_none() && page.before.is_none() {
+            self.outer_page(ctx, &page).await?
+        } else {
+            sort.page(ctx.db(), Entity::of_lead(self.id.0), &page).await?
         };
         Ok(rows.into_connection(InteractionTotal(self.id.0)))
     }
 
-    /// The page that a list of leads shows of each: one statement for all of them.
-    async fn first_page(&self, ctx: &Context<'_>, page: &PageRequest) -> Result<Page<Model>> {
+    /// The first or the last page, which a list of leads can show of each: one statement for all.
+    async fn outer_page(&self, ctx: &Context<'_>, page: &PageRequest) -> Result<Page<Model>> {
         // One row more than asked for tells whether there are more
-        let mut rows = self.newest(ctx, Offset { limit: page.limit + 1, offset: 0 }).await?;
-        let has_next = rows.len() as u64 > page.limit;
-        if has_next {
+        let list = list(page.backward, page.limit + 1, 0);
+        let mut rows = ctx.load(Children::<Model>::of(self.id.0, list)).await?.unwrap_or_default();
+        let more = rows.len() as u64 > page.limit;
+        if more {
             rows.pop();
+        }
+        if page.backward {
+            rows.reverse();
         }
         let place = |row: &Model| Cursor { list: page.list.clone(), key: Key::Time(row.date), id: row.id.0 };
         let rows = rows.into_iter().map(|row| (place(&row), row)).collect();
-        Ok(Page { rows, has_previous: false, has_next })
+        Ok(Page { rows, has_previous: page.backward && more, has_next: !page.backward && more })
     }
 }
 
@@ -123,12 +127,9 @@ impl Child for Model {
     }
 }
 
-/// One page of the interactions with a lead, newest first.
-fn page_of(lead: Id, page: Offset) -> Children<Model> {
-    let Offset { limit, offset } = page;
-    let list =
-        Newest { table: "interaction", parent: "lead_id", by: "date", only: String::new(), limit, offset };
-    Children::of(lead.0, list)
+/// Some of the interactions with a lead, newest first, or the oldest ones, oldest first.
+fn list(oldest: bool, limit: u64, offset: u64) -> Newest {
+    Newest { table: "interaction", parent: "lead_id", by: "date", only: String::new(), oldest, limit, offset }
 }
 
 /// How many interactions with a lead there are.

@@ -6,7 +6,10 @@
 use serde_json::{Value, json};
 use testkit::Supergraph;
 
-testkit::on_both_databases!(a_page_costs_one_request_to_each_service_and_five_statements);
+testkit::on_both_databases!(
+    a_page_costs_one_request_to_each_service_and_five_statements,
+    the_last_of_each_lead_cost_no_more_than_the_first,
+);
 
 async fn a_page_costs_one_request_to_each_service_and_five_statements(supergraph: Supergraph) {
     let admin = supergraph.admin().await;
@@ -28,6 +31,27 @@ async fn a_page_costs_one_request_to_each_service_and_five_statements(supergraph
     let statements: u64 = cost.values().map(|load| load.statements).sum();
     // None would mean that they are not counted
     assert!((4..=5).contains(&statements), "{cost:?}");
+}
+
+async fn the_last_of_each_lead_cost_no_more_than_the_first(supergraph: Supergraph) {
+    let admin = supergraph.admin().await;
+    let query = "{ leads(limit: 15) { interactions { id } interactionsConnection(last: 2) {
+        totalCount pageInfo { hasPreviousPage hasNextPage } nodes { id }
+    } } }";
+    supergraph.data(&admin, query, json!({})).await;
+    let (page, cost) = supergraph.cost(supergraph.data(&admin, query, json!({}))).await;
+    assert_eq!((cost["interactions"].requests, cost["interactions"].statements), (1, 3), "{cost:?}");
+    for lead in page["leads"].as_array().unwrap() {
+        let (all, last) = (lead["interactions"].as_array().unwrap(), &lead["interactionsConnection"]);
+        assert_eq!(last["totalCount"], all.len());
+        assert_eq!(
+            last["nodes"].as_array().unwrap()[..],
+            all[all.len() - 2..],
+            "the oldest two, newest first"
+        );
+        assert_eq!(last["pageInfo"]["hasPreviousPage"], all.len() > 2);
+        assert_eq!(last["pageInfo"]["hasNextPage"], false);
+    }
 }
 
 async fn create_leads(supergraph: &Supergraph, token: &str, count: usize) {

@@ -19,12 +19,13 @@ impl Cents {
     /// The amount a client wrote: 0 to 99,999,999.99 with at most two decimals.
     pub(crate) fn check(v: &mut Validator, field: &str, amount: f64) -> Self {
         let cents = (amount * 100.0).round();
-        if !(0.0..=MAX).contains(&cents) {
+        if amount < 0.0 || !(0.0..=MAX).contains(&cents) {
             v.fault(field, "is not between 0 and 99999999.99");
             return Self(0);
         }
-        // Decimal fractions are not exact in binary; a third decimal is off by far more than this
-        if (amount * 100.0 - cents).abs() > 1e-4 {
+        // Decimal fractions are not exact in binary, but the nearest number to one is always the same
+        #[expect(clippy::float_cmp, reason = "the same number is asked for, not one that is near")]
+        if cents / 100.0 != amount {
             v.fault(field, "has more than two decimals");
         }
         #[expect(clippy::cast_possible_truncation, reason = "a whole number below 10^10, as checked above")]
@@ -58,9 +59,22 @@ mod tests {
     #[test]
     fn two_decimals_are_exact_and_anything_else_is_refused() {
         assert_eq!(check(99_999_999.99), Some(9_999_999_999));
-        assert_eq!(check(0.1 + 0.2), Some(30));
+        assert_eq!(check(0.29), Some(29));
         assert_eq!(check(0.0), Some(0));
-        for bad in [-1.0, -0.01, 1e308, 0.001, 12.345, 100_000_000.0, f64::NAN, f64::INFINITY] {
+        for bad in [
+            -1.0,
+            -0.01,
+            -1e-9,
+            1e-9,
+            0.1 + 0.2,
+            1.000_000_5,
+            1e308,
+            0.001,
+            12.345,
+            100_000_000.0,
+            f64::NAN,
+            f64::INFINITY,
+        ] {
             assert_eq!(check(bad), None, "{bad}");
         }
     }

@@ -58,5 +58,5 @@ impl Child for Model {
 /// One page of a lead's tasks that meet a condition, newest first.
 fn list(only: String, page: Offset) -> Newest {
     let Offset { limit, offset } = page;
-    Newest { table: "task", parent: "lead_id", by: "created_at", only, limit, offset }
+    Newest { table: "task", parent: "lead_id", by: "created_at", only, oldest: false, limit, offset }
 }

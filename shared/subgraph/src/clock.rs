@@ -1,6 +1,6 @@
 //! Time and randomness, injected so that tests can fix both.
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
@@ -40,7 +40,8 @@ impl Clock {
 
 /// `at` without its nanoseconds, as both databases can keep it.
 pub fn to_micros(at: DateTime<Utc>) -> DateTime<Utc> {
-    at.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(at)
+    // By way of the count, which knows no leap second: Postgres would move it, SQLite would keep it
+    DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at)
 }
 
 /// Where random bytes and ids come from.

@@ -9,14 +9,20 @@ use crate::{
 };
 use async_graphql::{
     Name, Request, Value,
-    parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet},
+    parser::types::{ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet},
 };
 use std::collections::HashSet;
 
 /// Fields in one request, fragments counted wherever they are used.
 pub const MAX_FIELDS: usize = 10_000;
-/// Aliases in one request.
-pub const MAX_ALIASES: usize = 100;
+/// Aliases, repeated fields and directives in one request.
+pub const MAX_REPEATS: usize = 100;
+/// Bytes of a query; long text belongs into variables.
+pub const MAX_QUERY: usize = 256_000;
+/// Variables of an operation.
+const MAX_VARIABLES: usize = 200;
+/// Characters of a parser's message, which quotes the query.
+const MAX_MESSAGE: usize = 200;
 /// Rows in one answer, by the limits of the lists that are asked for.
 pub const MAX_ROWS: usize = 50_000;
 /// Levels of nesting.
@@ -47,14 +53,22 @@ impl Gate<'_> {
                 return Err(Error::invalid(place, NUL));
             }
         }
+        at_most("bytes of query", request.query.len(), MAX_QUERY)?;
         let variables = request.variables.clone();
-        let document = request.parsed_query().map_err(|error| Error::invalid("query", error.message))?;
-        let (set, kind) = only_operation(document)?;
-        let size = Measure::new(document, self.lists, &variables).operation(set)?;
+        let document = request.parsed_query().map_err(|error| unparsable(&error.message))?;
+        let operation = only_operation(document)?;
+        at_most("variables", operation.variable_definitions.len(), MAX_VARIABLES)?;
+        let size = Measure::of(document, operation, self.lists, &variables)?;
         at_most("fields", size.fields, MAX_FIELDS)?;
-        at_most("aliases", size.aliases, MAX_ALIASES)?;
-        let mut roots = Vec::new();
-        root_fields(document, set, &mut HashSet::new(), &mut roots);
+        at_most("aliases, repeated fields and directives", size.repeats, MAX_REPEATS)?;
+        let (mut roots, kind) = (Vec::new(), operation.ty);
+        root_fields(document, &operation.selection_set.node, &mut HashSet::new(), &mut roots);
+        // async-graphql would do the same change twice and answer once
+        let mut keys = HashSet::new();
+        if kind == OperationType::Mutation && !roots.iter().all(|(key, _)| keys.insert(key)) {
+            return Err(Error::invalid("query", "has the same mutation twice; give each an alias"));
+        }
+        let roots: Vec<String> = roots.into_iter().map(|(_, name)| name).collect();
         for field in &roots {
             self.root(field, caller)?;
         }
@@ -80,24 +94,31 @@ fn at_most(what: &str, count: usize, max: usize) -> Result<()> {
     if count > max { Err(Error::invalid("query", message())) } else { Ok(()) }
 }
 
-fn only_operation(document: &ExecutableDocument) -> Result<(&SelectionSet, OperationType)> {
+fn unparsable(message: &str) -> Error {
+    Error::invalid("query", message.chars().take(MAX_MESSAGE).collect::<String>())
+}
+
+fn only_operation(document: &ExecutableDocument) -> Result<&OperationDefinition> {
     let mut operations = document.operations.iter();
     match (operations.next(), operations.next()) {
-        (Some((_, one)), None) => Ok((&one.node.selection_set.node, one.node.ty)),
+        (Some((_, one)), None) => Ok(&one.node),
         _ => Err(Error::invalid("query", "must have exactly one operation")),
     }
 }
 
-/// The names of the root fields, also those behind fragments, each as often as it is written.
+/// The root fields, also those behind fragments, each as often as it is written: the key under
+/// which it is answered, and its name.
 fn root_fields<'a>(
     document: &'a ExecutableDocument,
     set: &'a SelectionSet,
     visited: &mut HashSet<&'a Name>,
-    found: &mut Vec<String>,
+    found: &mut Vec<(String, String)>,
 ) {
     for item in &set.items {
         match &item.node {
-            Selection::Field(field) => found.push(field.node.name.node.to_string()),
+            Selection::Field(field) => {
+                found.push((field.node.response_key().node.to_string(), field.node.name.node.to_string()));
+            }
             Selection::InlineFragment(inline) => {
                 root_fields(document, &inline.node.selection_set.node, visited, found);
             }
@@ -171,6 +192,26 @@ mod tests {
         let (refused, _) =
             check("query($n: Int) { list(limit: $n) { list(limit: $n) { id } } }", json!({"n": 500}));
         assert!(refused.is_err());
+    }
+
+    #[test]
+    fn a_default_is_a_limit_too() {
+        let nested = "($n: Int = 500) { list(limit: $n) { list(limit: $n) { id } } }";
+        assert_eq!(code(&format!("query{nested}")), Some("BAD_USER_INPUT"));
+        assert!(check(&format!("query{nested}"), json!({"n": 20})).0.is_ok());
+    }
+
+    #[test]
+    fn a_mutation_is_not_done_twice_by_accident() {
+        assert_eq!(code("mutation { hello hello }"), Some("BAD_USER_INPUT"));
+        assert_eq!(code("mutation { ...F hello } fragment F on Mutation { hello }"), Some("BAD_USER_INPUT"));
+        assert_eq!(code("mutation { a: hello b: hello }"), None);
+    }
+
+    #[test]
+    fn a_syntax_error_is_short() {
+        let error = check(&format!("{{ {} !", "a ".repeat(100_000)), json!({})).0.unwrap_err();
+        assert!(error.message().len() < 300, "{}", error.message().len());
     }
 
     #[test]

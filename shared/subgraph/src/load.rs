@@ -81,6 +81,8 @@ pub struct Newest {
     /// More conditions on the children, as SQL that both databases understand; text that comes
     /// from clients must never get in here. Empty for none.
     pub only: String,
+    /// The oldest instead, oldest first.
+    pub oldest: bool,
     /// How many rows under each parent.
     pub limit: u64,
     /// How many to leave out first.
@@ -100,22 +102,23 @@ impl Newest {
     /// LATERAL on Postgres, a correlated `IN` on SQLite: both read only the rows they return, and
     /// are twice as fast as a window function.
     fn statement(&self, service: &Service, parents: &[i32]) -> Statement {
-        let Self { table, parent, by, only, limit, offset } = self;
+        let Self { table, parent, by, only, oldest, limit, offset } = self;
+        let direction = if *oldest { "ASC" } else { "DESC" };
         let only = if only.is_empty() { String::new() } else { format!(" AND {only}") };
-        let order = format!("ORDER BY {by} DESC, id DESC LIMIT {limit} OFFSET {offset}");
+        let order = format!("ORDER BY {by} {direction}, id {direction} LIMIT {limit} OFFSET {offset}");
         let backend = service.db.backend();
         let (text, keys) = match backend {
             sea_orm::DbBackend::Postgres => (
                 format!(
                     "SELECT c.* FROM unnest($1::int4[]) AS k(id) CROSS JOIN LATERAL (SELECT * FROM {table} \
-                     WHERE {parent} = k.id{only} {order}) c ORDER BY c.{parent}, c.{by} DESC, c.id DESC"
+                     WHERE {parent} = k.id{only} {order}) c ORDER BY c.{parent}, c.{by} {direction}, c.id {direction}"
                 ),
                 Value::from(parents.to_vec()),
             ),
             _ => (
                 format!(
                     "SELECT c.* FROM json_each(?) k JOIN {table} c ON c.id IN (SELECT id FROM {table} \
-                     WHERE {parent} = k.value{only} {order}) ORDER BY c.{parent}, c.{by} DESC, c.id DESC"
+                     WHERE {parent} = k.value{only} {order}) ORDER BY c.{parent}, c.{by} {direction}, c.id {direction}"
                 ),
                 Value::from(sql::json(parents)),
             ),

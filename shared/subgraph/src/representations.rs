@@ -50,6 +50,10 @@ fn field(document: &mut ExecutableDocument) -> Option<&mut Field> {
 /// Puts ones that can name nothing in the place of bad ones: for those async-graphql would lose
 /// the whole list, and each good one must still resolve.
 fn mend(value: &mut Value, known: &[String]) -> Result<usize> {
+    // GraphQL takes one thing for a list of one
+    if let Value::Object(_) = value {
+        *value = Value::List(vec![std::mem::take(value)]);
+    }
     let Value::List(list) = value else { return Ok(0) };
     if list.len() > MAX {
         return Err(Error::invalid("representations", format!("has more than {MAX} items")));

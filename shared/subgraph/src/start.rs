@@ -32,6 +32,8 @@ use tokio::time::{Instant, interval, interval_at};
 const CLEANING_INTERVAL: Duration = Duration::from_hours(1);
 /// How long a key that was taken back may still count.
 const KEYS_INTERVAL: Duration = Duration::from_mins(5);
+/// Characters of the service key, at least.
+const MIN_SERVICE_KEY: usize = 32;
 /// The audit record of loaded demo data.
 const DEMO_LOADED: &str = "demo.loaded";
 /// The audit record of a new database that was to have none.
@@ -150,12 +152,18 @@ async fn start_up(service: &Service, demo: Option<&Job>, on_start: Option<&Job>)
 
 /// The configured service key, or one that all services with this data folder share.
 fn service_key(config: &Config) -> anyhow::Result<String> {
-    if let Some(key) = &config.service_key {
-        return Ok(key.expose_secret().to_owned());
-    }
-    files::read_or_create(&config.data_dir.join("service.key"), || {
-        Ok(BASE64_STANDARD.encode(Random::System.bytes::<32>()))
-    })
+    let file = config.data_dir.join("service.key");
+    let key = match &config.service_key {
+        Some(key) => key.expose_secret().to_owned(),
+        None => files::read_or_create(&file, || Ok(BASE64_STANDARD.encode(Random::System.bytes::<32>())))?,
+    };
+    ensure!(
+        key.trim().len() >= MIN_SERVICE_KEY,
+        "the service key (SERVICE_KEY, else {}) has fewer than {MIN_SERVICE_KEY} characters: whoever guesses it reads \
+         everything; make one with `openssl rand -hex 32`",
+        file.display()
+    );
+    Ok(key.trim().to_owned())
 }
 
 /// Removes expired rows and follows the published keys, as long as the server runs.

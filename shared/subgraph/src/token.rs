@@ -149,7 +149,8 @@ impl Authenticator {
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         let key = DecodingKey::from_secret(self.service_key.as_bytes());
         let claims = decode::<CallClaims>(token, &key, &validation).map_err(|_| invalid())?.claims;
-        if claims.exp <= now.timestamp() - SKEW.num_seconds() {
+        let (now, skew) = (now.timestamp(), SKEW.num_seconds());
+        if claims.exp <= now - skew || claims.exp > now + CALL_LIFETIME.num_seconds() + skew {
             return Err(invalid());
         }
         Ok(Caller { actor: Actor::Service(claims.iss), ..Caller::anonymous(String::new()) })

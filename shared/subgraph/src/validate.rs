@@ -33,10 +33,10 @@ impl Validator {
     pub fn optional_line(&mut self, field: &str, value: &str, max: usize) -> Option<String> {
         let value = value.trim();
         self.bounded(field, value, max);
-        if value.chars().any(char::is_control) {
+        if value.chars().any(|c| c.is_control() || LINES_AND_DIRECTIONS.contains(&c)) {
             self.fault(field, "has control characters");
         }
-        (!value.is_empty()).then(|| value.to_owned())
+        (!value.chars().all(is_invisible)).then(|| value.to_owned())
     }
 
     /// Text of several lines: newline and tab are fine in it. Empty is the same as none.
@@ -56,7 +56,7 @@ impl Validator {
 
     /// An e-mail address: trimmed, at most 254 characters, of the form of RFC 5321.
     pub fn email(&mut self, field: &str, value: &str) -> String {
-        let value = self.line(field, value, 254);
+        let value: String = self.line(field, value, 254).nfc().collect();
         let options = email_address::Options::default()
             .without_display_text()
             .without_domain_literal()
@@ -115,10 +115,23 @@ impl Validator {
     }
 }
 
+/// Separators of lines and paragraphs, and what turns the direction of the text around: one line
+/// could look like another one.
+const LINES_AND_DIRECTIONS: [char; 11] = [
+    '\u{2028}', '\u{2029}', '\u{202A}', '\u{202B}', '\u{202C}', '\u{202D}', '\u{202E}', '\u{2066}',
+    '\u{2067}', '\u{2068}', '\u{2069}',
+];
+
+/// Spaces, also those without a width.
+fn is_invisible(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(c, '\u{200B}'..='\u{200F}' | '\u{2060}'..='\u{2064}' | '\u{FEFF}' | '\u{00AD}')
+}
+
 /// Text as it is compared: compatibility forms and case folded together, so that the databases
-/// need not know about case at all.
+/// need not know about case at all. By way of capitals, since some letters have two small forms.
 pub fn fold(text: &str) -> String {
-    text.nfkc().flat_map(char::to_lowercase).collect()
+    text.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect()
 }
 
 /// The smallest text that is greater than everything that begins with `prefix`, for a range that
@@ -148,6 +161,8 @@ mod tests {
             ["name is longer than 100 characters"]
         );
         assert_eq!(faults(|v| drop(v.line("name", "a\0b", 100))), ["name has control characters"]);
+        assert_eq!(faults(|v| drop(v.line("name", "\u{202e}evil", 100))), ["name has control characters"]);
+        assert_eq!(faults(|v| drop(v.line("name", "\u{200b}", 100))), ["name is empty"]);
         assert!(faults(|v| drop(v.line("name", &"é".repeat(100), 100))).is_empty());
     }
 
@@ -159,7 +174,8 @@ mod tests {
 
     #[test]
     fn email_addresses() {
-        for good in ["a@b.co", "Ada.Lovelace+crm@example.com", " ada@example.com "] {
+        for good in ["a@b.co", "Ada.Lovelace+crm@example.com", "jose\u{301}@example.com", " ada@example.com "]
+        {
             assert!(faults(|v| drop(v.email("email", good))).is_empty(), "{good}");
         }
         let long = format!("{}@example.com", "a".repeat(8000));
@@ -190,6 +206,8 @@ mod tests {
     #[test]
     fn folding_makes_case_and_width_equal() {
         assert_eq!(fold("ＪOHN@Example.COM"), "john@example.com");
+        assert_eq!(fold("σς"), fold("ΣΣ"));
+        assert_eq!(fold("jose\u{301}"), fold("JOSÉ"));
         assert!(fold("johnny") > fold("JOHN") && fold("johnny") < after_prefix("john"));
     }
 }
