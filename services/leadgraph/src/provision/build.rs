@@ -21,7 +21,7 @@ use super::VERSION;
 use crate::router::bound;
 
 /// How many `Compiling` lines a build of [`VERSION`] prints, about; the last one takes half of the time.
-const CRATES: u64 = 510;
+const CRATES: u64 = 542;
 /// How often progress is told where no terminal can show a bar.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
 /// How many lines of the build's output an error repeats.
