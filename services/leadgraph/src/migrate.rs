@@ -2,13 +2,12 @@
 
 use std::{
     io::{self, ErrorKind, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, Subcommand};
-use secrecy::ExposeSecret as _;
-use subgraph::{Config, Db, Subgraph};
+use subgraph::{Config, Subgraph};
 
 use crate::services;
 
@@ -78,21 +77,11 @@ async fn run(what: &Migrate, service: &Subgraph, config: &Config) -> Result<Vec<
 }
 
 async fn status(service: &Subgraph, config: &Config) -> Result<Vec<String>> {
-    // Connecting would make the file; who only asks changes nothing
-    if is_missing_file(config.database_url(service.name()).expose_secret()) {
+    let Some(all) = service.migrations().report(service.name(), config).await? else {
         return Ok(vec!["no database yet".to_owned()]);
-    }
-    let db = Db::connect(service.name(), config, None).await?;
-    let all = service.migrations().status(db.read()).await?;
+    };
     let word = |applied| if applied { "applied" } else { "missing" };
     Ok(all.into_iter().map(|(migration, applied)| format!("{} {migration}", word(applied))).collect())
-}
-
-/// Whether a database's address is that of a SQLite file which does not exist.
-fn is_missing_file(url: &str) -> bool {
-    let Some(path) = url.strip_prefix("sqlite:") else { return false };
-    let path = path.strip_prefix("//").unwrap_or(path);
-    !path.split('?').next().is_some_and(|path| Path::new(path).exists())
 }
 
 /// Prints each line after the service's name. A reader that has seen enough, such as `head`, is no failure, and
@@ -102,19 +91,5 @@ fn print(name: &str, lines: &[String]) -> io::Result<()> {
     match lines.iter().try_for_each(|line| writeln!(out, "{name}: {line}")) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         printed => printed,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_missing_file;
-
-    #[test]
-    fn only_sqlite_files_can_be_missing() {
-        let here = env!("CARGO_MANIFEST_DIR");
-        assert!(!is_missing_file(&format!("sqlite://{here}/Cargo.toml?mode=rwc")));
-        assert!(!is_missing_file(&format!("sqlite:{here}/Cargo.toml")));
-        assert!(is_missing_file(&format!("sqlite://{here}/none.sqlite?mode=rwc")));
-        assert!(!is_missing_file("postgres://localhost/none"));
     }
 }

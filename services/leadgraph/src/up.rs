@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use futures_util::future::{join_all, select_all};
 use secrecy::ExposeSecret;
-use subgraph::{Environment, Running, Subgraph, stop_signal};
+use subgraph::{Config, Environment, Running, Subgraph, stop_signal};
 
 use crate::{
     compose,
@@ -64,6 +64,11 @@ impl UpArgs {
         let ip =
             if self.listen_addr.is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { self.listen_addr };
         format!("http://{}", SocketAddr::new(ip, port))
+    }
+
+    /// What the environment tells every subgraph, as accounts reads it.
+    fn settings(&self) -> Result<Config> {
+        accounts::subgraph().config_from([format!("--data-dir={}", self.data_dir.display())])
     }
 
     /// Every subgraph and its port.
@@ -160,9 +165,8 @@ fn lock_folder(args: &UpArgs) -> Result<fs::File> {
 /// Whether to load demo data, where that is not configured: into a data folder without databases,
 /// for all services or for none. On another database each service decides by itself.
 fn demo_decision(args: &UpArgs) -> Result<Option<bool>> {
-    let accounts = accounts::subgraph();
-    let config = accounts.config_from([format!("--data-dir={}", args.data_dir.display())])?;
-    if config.demo.is_some() || !config.database_url(accounts.name()).expose_secret().starts_with("sqlite:") {
+    let config = args.settings()?;
+    if config.demo.is_some() || !config.database_url("accounts").expose_secret().starts_with("sqlite:") {
         return Ok(None);
     }
     let mut files = fs::read_dir(&args.data_dir)?.filter_map(|entry| entry.ok().map(|entry| entry.path()));
@@ -197,7 +201,7 @@ async fn start(
 }
 
 fn router_options(args: &UpArgs, services: &[(Subgraph, u16)], binary: PathBuf) -> Result<RouterOptions> {
-    let settings = accounts::subgraph().config_from([format!("--data-dir={}", args.data_dir.display())])?;
+    let settings = args.settings()?;
     let folder = args.data_dir.join("router");
     fs::create_dir_all(&folder).with_context(|| format!("cannot write {}", folder.display()))?;
     let (config, supergraph) = (folder.join("router.yaml"), folder.join("supergraph.graphql"));

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use testkit::{Service, free_port};
+use testkit::{PortRow, Service};
 
 /// The fenced blocks of the README in their order: language and content.
 fn blocks(text: &str) -> Vec<(String, String)> {
@@ -31,21 +31,12 @@ fn matches(shown: &str, answer: &str) -> bool {
     rest.is_empty() || (parts.count() > 0 && shown.ends_with('…'))
 }
 
-/// An offset at which the ports of all six subgraphs are free.
-fn free_offset() -> u16 {
-    (0..100)
-        .map(|_| free_port())
-        .filter(|port| (4100..60000).contains(port))
-        .map(|port| port - 4000)
-        .find(|offset| (1..=6).all(|n| std::net::TcpListener::bind(("127.0.0.1", 4000 + offset + n)).is_ok()))
-        .expect("six free ports in a row")
-}
-
 #[tokio::test]
 async fn the_first_queries_give_the_answers_shown() {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
     let readme = fs::read_to_string(readme).expect("the README");
-    let (port, health, offset) = (free_port(), free_port(), free_offset());
+    let ports = PortRow::free();
+    let (port, health, offset) = (ports.router(), ports.health(), ports.offset);
     let flags =
         [format!("--port={port}"), format!("--health-port={health}"), format!("--port-offset={offset}")];
     let router = std::env::var_os("APOLLO_ROUTER").expect("APOLLO_ROUTER, which ./test sets");

@@ -186,11 +186,6 @@ impl Subgraph {
         (self.sdl)()
     }
 
-    /// The rules of who may call what.
-    pub fn policy(&self) -> &Policy {
-        &self.policy
-    }
-
     /// The migrations of this service's database.
     pub fn migrations(&self) -> &Migrations {
         &self.migrations

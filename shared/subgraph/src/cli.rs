@@ -1,15 +1,10 @@
 //! The command line every service binary has.
 
-use crate::{
-    builder::Subgraph,
-    config::Config,
-    db::{Db, sqlite_path},
-    telemetry,
-};
+use crate::{builder::Subgraph, config::Config, telemetry};
 use anyhow::{Context, bail, ensure};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, builder::Resettable};
 use secrecy::ExposeSecret;
-use std::{net::SocketAddr, path::Path, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 /// Runs a service binary: `serve | migrate | schema | healthcheck`.
 pub fn main(subgraph: &Subgraph) -> ExitCode {
@@ -190,13 +185,11 @@ async fn migrate(subgraph: &Subgraph, config: Config, matches: &ArgMatches) -> a
             }
         }
         Some(("status", _)) => {
-            let url = config.database_url(name);
-            if sqlite_path(url.expose_secret()).is_some_and(|path| !Path::new(path).exists()) {
+            let Some(all) = migrations.report(name, &config).await? else {
                 println!("{name} has no database yet");
                 return Ok(());
-            }
-            let db = Db::connect(name, &config, None).await?;
-            for (migration, applied) in migrations.status(db.read()).await? {
+            };
+            for (migration, applied) in all {
                 println!("{} {migration}", if applied { "applied" } else { "missing" });
             }
         }

@@ -53,35 +53,36 @@ impl Endpoint {
         let service = &self.service;
         let header = request.header("authorization");
         let caller = service.auth.caller(header, request_id(request, service), service.clock.now()).await;
-        let (kind, answer) = self.run(operation, &caller).await;
+        let (id, actor) = (caller.request_id.clone(), caller.actor.clone());
+        let (kind, answer) = self.run(operation, self.admitted(caller).await).await;
         let outcome = if answer.errors.is_empty() { "ok" } else { "error" };
         let seconds = started.elapsed().as_secs_f64();
         service.metrics.requests.with_label_values(&[kind, outcome]).inc();
         service.metrics.seconds.observe(seconds);
-        let (name, request, actor) = (service.name, &caller.request_id, &caller.actor);
+        let (name, request) = (service.name, &id);
         tracing::debug!(target: "leadgraph::request", subgraph = name, kind, outcome, %request, %actor, seconds);
         let mut response = respond(StatusCode::OK, &answer);
-        if let Ok(id) = HeaderValue::from_str(&caller.request_id) {
+        if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert("x-request-id", id);
         }
         response
     }
 
-    async fn run(&self, mut operation: Operation, caller: &Caller) -> (&'static str, Answer) {
-        let service = &self.service;
-        if let (Some(admission), true) = (&self.admission, caller.session.is_some())
-            && let Err(error) = admission(service.clone(), caller.clone()).await
-        {
-            let caller = Caller::refused(caller.request_id.clone(), error);
-            return self.run_as(&mut operation, caller).await;
+    /// The caller, or nobody when the service's further look refuses them.
+    async fn admitted(&self, caller: Caller) -> Caller {
+        let Some(admission) = self.admission.as_ref().filter(|_| caller.session.is_some()) else {
+            return caller;
+        };
+        match admission(self.service.clone(), caller.clone()).await {
+            Ok(()) => caller,
+            Err(why) => Caller::refused(caller.request_id, why),
         }
-        self.run_as(&mut operation, caller.clone()).await
     }
 
-    async fn run_as(&self, operation: &mut Operation, caller: Caller) -> (&'static str, Answer) {
+    async fn run(&self, mut operation: Operation, caller: Caller) -> (&'static str, Answer) {
         let introspection = self.service.config.is_development();
         let gate = Gate { policy: &self.policy, entities: &self.entities, lists: &self.lists, introspection };
-        let kind = match gate.check(operation, &caller) {
+        let kind = match gate.check(&mut operation, &caller) {
             Ok(OperationType::Query) => "query",
             Ok(OperationType::Mutation) => "mutation",
             Ok(OperationType::Subscription) => {
@@ -90,8 +91,7 @@ impl Endpoint {
             }
             Err(error) => return ("refused", failed(error)),
         };
-        let operation = std::mem::replace(operation, Operation::new("")).data(caller);
-        let running = AssertUnwindSafe((self.execute)(operation)).catch_unwind();
+        let running = AssertUnwindSafe((self.execute)(operation.data(caller))).catch_unwind();
         let answer = if kind == "mutation" {
             // A task of its own: a client that hangs up must not cancel a transaction halfway
             tokio::time::timeout(ANSWER_TIMEOUT, tokio::spawn(running))

@@ -12,7 +12,7 @@ use sea_orm::{
 };
 use sea_orm_migration::{MigratorTrait, seaql_migrations};
 use secrecy::ExposeSecret;
-use std::{collections::BTreeSet, fs::File};
+use std::{collections::BTreeSet, fs::File, path::Path};
 
 type Job<T> = for<'a> fn(&'a DatabaseConnection, Option<u32>) -> BoxFuture<'a, Result<T, DbErr>>;
 
@@ -41,6 +41,23 @@ impl Migrations {
     pub async fn status(&self, db: &DatabaseConnection) -> anyhow::Result<Vec<(String, bool)>> {
         let applied = self.applied(db).await?;
         Ok((self.names)().into_iter().map(|name| (name.clone(), applied.contains(&name))).collect())
+    }
+
+    /// As [`Migrations::status`], of the configured database; nothing when that is a SQLite file which
+    /// does not exist. Who only asks changes nothing, and connecting would make it.
+    ///
+    /// # Errors
+    /// As [`Migrations::status`], and when the database cannot be reached.
+    pub async fn report(
+        &self,
+        service: &str,
+        config: &Config,
+    ) -> anyhow::Result<Option<Vec<(String, bool)>>> {
+        if is_missing_file(config.database_url(service).expose_secret()) {
+            return Ok(None);
+        }
+        let db = Db::connect(service, config, None).await?;
+        self.status(db.read()).await.map(Some)
     }
 
     async fn applied(&self, db: &DatabaseConnection) -> anyhow::Result<BTreeSet<String>> {
@@ -118,6 +135,11 @@ impl std::fmt::Debug for Migrations {
     }
 }
 
+/// Whether a database's address is that of a SQLite file which does not exist.
+fn is_missing_file(url: &str) -> bool {
+    sqlite_path(url).is_some_and(|path| !Path::new(path).exists())
+}
+
 /// One connection that holds the lock under which only one instance at a time migrates and fills a
 /// new database.
 pub(crate) struct Session {
@@ -175,5 +197,19 @@ impl Session {
         }
         self.db.close().await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_missing_file;
+
+    #[test]
+    fn only_sqlite_files_can_be_missing() {
+        let here = env!("CARGO_MANIFEST_DIR");
+        assert!(!is_missing_file(&format!("sqlite://{here}/Cargo.toml?mode=rwc")));
+        assert!(!is_missing_file(&format!("sqlite:{here}/Cargo.toml")));
+        assert!(is_missing_file(&format!("sqlite://{here}/none.sqlite?mode=rwc")));
+        assert!(!is_missing_file("postgres://localhost/none"));
     }
 }

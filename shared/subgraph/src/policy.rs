@@ -88,11 +88,6 @@ impl Policy {
             _ => Err(Error::Forbidden(format!("You may not use {field}"))),
         }
     }
-
-    /// The rule for a root field, for documentation and tests.
-    pub fn rule(&self, field: &str) -> Option<Access> {
-        self.rules.get(field).copied()
-    }
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ impl SingleMutation {
         }
         let (service, caller) = (ctx.service(), ctx.caller());
         let new = input.clone().into_lead(service.clock.now())?;
-        owner_fits(service, caller, None, new.owner_id).await?;
+        owner_fits(service, caller, new.owner_id).await?;
         let mut change = ctx.change().await?;
         if let Some(lead) = change.replay("createLead", key, &input).await? {
             return Ok(lead);
@@ -86,11 +86,7 @@ impl SingleMutation {
         #[graphql(desc = "The new owner.")] owner_id: Option<Id>,
     ) -> Result<Model> {
         let owner_id = owner_id.map(|id| id.0);
-        // What is refused whoever owns the lead now is refused before anybody else is asked
-        owner::may_assign(ctx.caller(), None, owner_id)?;
-        if let Some(owner) = owner_id {
-            owner::must_exist(ctx.service(), ctx.caller(), owner).await?;
-        }
+        owner_fits(ctx.service(), ctx.caller(), owner_id).await?;
         let change = ctx.change().await?;
         let lead = locked(change.tx(), id).await?;
         owner::may_assign(ctx.caller(), lead.owner_id, owner_id)?;
@@ -106,13 +102,10 @@ fn one_of(first: Option<CreateLeadInput>, second: Option<CreateLeadInput>) -> Re
     }
 }
 
-async fn owner_fits(
-    service: &Service,
-    caller: &Caller,
-    current: Option<i32>,
-    new: Option<i32>,
-) -> Result<()> {
-    owner::may_assign(caller, current, new)?;
+/// Whether the caller may give a lead that nobody owns to this owner, and whether there is one. What is
+/// refused whoever owns the lead is refused before accounts is asked.
+async fn owner_fits(service: &Service, caller: &Caller, new: Option<i32>) -> Result<()> {
+    owner::may_assign(caller, None, new)?;
     match new {
         Some(owner) => owner::must_exist(service, caller, owner).await,
         None => Ok(()),
@@ -130,7 +123,9 @@ async fn save(service: &Service, mut change: Change, old: Model, new: Model, act
         return Ok(old);
     }
     let new = Model { version: old.version + 1, updated_at: change.at(), ..new };
-    must_be_free(change.tx(), &new).await?;
+    if new.email_key != old.email_key {
+        must_be_free(change.tx(), &new).await?;
+    }
     let email = new.email_key.clone();
     match new.into_active_model().reset_all().update(change.tx()).await {
         Ok(lead) => {
