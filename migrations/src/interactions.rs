@@ -1,3 +1,3 @@
 //! The database of the interactions service.
 
-crate::service!("interactions": "0010_interaction");
+crate::service!("interactions" after "leadview"/"0006_lead_view": "0010_interaction", "0011_interaction_version");

@@ -1,3 +1,3 @@
 //! The database of the tasks service.
 
-crate::service!("tasks": "0010_task", "0011_task_priority_order");
+crate::service!("tasks" after "leadview"/"0006_lead_view": "0010_task", "0011_task_priority_order", "0012_task_version");

@@ -4,16 +4,24 @@ use crate::{
     caller::Caller,
     change::audit,
     config::{Config, ExtraArg},
+    consume::{Consumer, Consumers},
+    counter,
     error::{Error, Result},
-    graphql::{Admission, Executor},
+    graphql::{Admission, Executor, StreamExecutor},
     idempotency,
     jwks::LocalKeys,
+    live::LiveLimits,
     migrate::Migrations,
     policy::Policy,
+    rebuild::{AnyView, View},
+    revocation::{self, Revocations},
     schema,
+    server::Mounted,
     service::Service,
+    snapshot::Snapshots,
 };
 use async_graphql::{ObjectType, SubscriptionType};
+use events::{Event, contract::SessionRevoked, cursor, inbox, outbox};
 use futures_util::future::BoxFuture;
 use poem::endpoint::BoxEndpoint;
 use sea_orm::{EntityTrait, QuerySelect};
@@ -27,7 +35,9 @@ type Anything = Arc<dyn Any + Send + Sync>;
 type MakeState = Arc<dyn Fn(&Config) -> anyhow::Result<(TypeId, Anything)> + Send + Sync>;
 pub(crate) type Job = Arc<dyn Fn(Service) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 type Routes = fn(&Service) -> Vec<(&'static str, BoxEndpoint<'static>)>;
+type Mount = fn(&Service) -> Mounted;
 type MakeKeys = fn(&Config) -> anyhow::Result<LocalKeys>;
+type MakeExecutor = Arc<dyn Fn(&Service) -> (Executor, Option<StreamExecutor>) + Send + Sync>;
 type Command = fn(&Config, &[String]) -> anyhow::Result<()>;
 
 /// A subgraph that has not been started: its name, roots, rules and tables.
@@ -40,7 +50,7 @@ pub struct Subgraph {
     pub(crate) commands: Vec<(&'static str, &'static str, Command)>,
     pub(crate) migrations: Migrations,
     pub(crate) sdl: Arc<dyn Fn() -> String + Send + Sync>,
-    pub(crate) executor: Arc<dyn Fn(&Service) -> Executor + Send + Sync>,
+    pub(crate) executor: MakeExecutor,
     pub(crate) policy: Arc<Policy>,
     pub(crate) tables: Vec<(&'static str, Job)>,
     pub(crate) state: Vec<MakeState>,
@@ -49,6 +59,12 @@ pub struct Subgraph {
     pub(crate) admission: Option<Admission>,
     pub(crate) keys: Option<MakeKeys>,
     pub(crate) routes: Option<Routes>,
+    pub(crate) mounts: Vec<(&'static str, Mount)>,
+    pub(crate) consumers: Consumers,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) views: Vec<AnyView>,
+    pub(crate) live: Vec<&'static str>,
+    pub(crate) live_limits: LiveLimits,
 }
 
 impl Subgraph {
@@ -78,9 +94,23 @@ impl Subgraph {
             admission: None,
             keys: None,
             routes: None,
+            mounts: Vec::new(),
+            consumers: Consumers::default(),
+            snapshots: Snapshots::default(),
+            views: Vec::new(),
+            live: Vec::new(),
+            live_limits: LiveLimits::default(),
         }
         .table::<audit::Entity>("audit_log")
         .table::<idempotency::row::Entity>("idempotency_key")
+        .table::<outbox::Entity>("outbox")
+        .table::<counter::Entity>("counter")
+        .table::<inbox::Entity>("inbox")
+        .table::<inbox::parked::Entity>("parked_event")
+        .table::<cursor::Entity>("bus_cursor")
+        .table::<revocation::Entity>("revoked_session")
+        .on::<SessionRevoked, Revocations>()
+        .view::<SessionRevoked, Revocations>()
     }
 
     /// A table this subgraph owns; [`Subgraph::check_tables`] compares it with the entity.
@@ -159,10 +189,59 @@ impl Subgraph {
         self
     }
 
+    /// What it does when something happened in another service. Those of one event share its transaction.
+    #[must_use]
+    pub fn on<E: Event, C: Consumer<E>>(mut self) -> Self {
+        self.consumers.add::<E, C>();
+        self
+    }
+
+    /// What this service has now, in the form of an event that tells of it, for those who keep a view of it: the
+    /// rows after a key, each with its key, in the order of the keys; none when there are no more.
+    #[must_use]
+    pub fn snapshot<E, F>(mut self, page: fn(Service, Option<String>, u64) -> F) -> Self
+    where
+        E: Event,
+        F: Future<Output = Result<Vec<(String, E)>>> + Send + 'static,
+    {
+        self.snapshots.add(page);
+        self
+    }
+
+    /// A view of what another service owns, which [`Subgraph::rebuild`] fills again from that service's snapshot.
+    /// The owner must be a peer.
+    #[must_use]
+    pub fn view<E: Event, V: View<E>>(mut self) -> Self {
+        self.views.push(AnyView::of::<E, V>());
+        self
+    }
+
+    /// Events of its own that are delivered live to who subscribes.
+    #[must_use]
+    pub fn live<E: Event>(mut self) -> Self {
+        self.live.push(E::TYPE);
+        self
+    }
+
+    /// How patient live delivery is, if not as usual.
+    #[must_use]
+    pub fn live_limits(mut self, limits: LiveLimits) -> Self {
+        self.live_limits = limits;
+        self
+    }
+
     /// HTTP routes beside `/graphql`.
     #[must_use]
     pub fn routes(mut self, routes: Routes) -> Self {
         self.routes = Some(routes);
+        self
+    }
+
+    /// A service beside poem's routes, for all paths that are `prefix` or below it. It sees hyper's requests and can
+    /// upgrade their connections.
+    #[must_use]
+    pub fn beside(mut self, prefix: &'static str, mount: fn(&Service) -> Mounted) -> Self {
+        self.mounts.push((prefix, mount));
         self
     }
 

@@ -1,15 +1,23 @@
 //! One change of the data: a transaction that knows who makes it, and that cannot be committed
-//! without saying in the audit log what was done.
+//! without saying in the audit log what was done. What others have to know of it goes to the outbox in
+//! the same transaction.
 
 use crate::{
     caller::{Actor, Caller},
+    counter,
     error::{Error, Result},
     idempotency::{self, Claim},
     service::Service,
 };
 use chrono::{DateTime, Utc};
+use events::{Envelope, Event, outbox};
 use sea_orm::{DatabaseTransaction, EntityTrait, IntoActiveModel};
 use serde::{Serialize, de::DeserializeOwned};
+use uuid::Uuid;
+
+/// The counter whose row a change holds while it writes events that are delivered live: so they become
+/// visible in the order of their positions.
+const LIVE: &str = "live";
 
 /// The audit log: who did what, when, through which request.
 pub mod audit {
@@ -51,6 +59,8 @@ pub struct Change {
     request_id: String,
     at: DateTime<Utc>,
     records: Vec<audit::Model>,
+    events: Vec<Envelope>,
+    batch: Option<(Uuid, u32)>,
     claim: Option<Claim>,
 }
 
@@ -59,7 +69,22 @@ impl Change {
     pub async fn begin(service: &Service, caller: &Caller) -> Result<Self> {
         let (tx, at) = (service.db.begin().await?, service.clock.now());
         let (actor, request_id) = (caller.actor.clone(), caller.request_id.clone());
-        Ok(Self { tx, service: service.clone(), actor, request_id, at, records: Vec::new(), claim: None })
+        Ok(Self {
+            tx,
+            service: service.clone(),
+            actor,
+            request_id,
+            at,
+            records: Vec::new(),
+            events: Vec::new(),
+            batch: None,
+            claim: None,
+        })
+    }
+
+    /// The service whose data changes.
+    pub fn service(&self) -> &Service {
+        &self.service
     }
 
     /// The transaction that everything of this change goes through.
@@ -96,13 +121,38 @@ impl Change {
     }
 
     /// Notes what is done: `action` as `noun.verb`, the row, and what changed.
-    #[expect(clippy::needless_pass_by_value, reason = "ids are small, and callers have them by value")]
     pub fn record(&mut self, action: &str, entity_id: impl ToString, details: &impl Serialize) -> Result<()> {
+        self.note(action, entity_id, details).map(drop)
+    }
+
+    /// As [`Change::record`], and tells the other services: the event has the id of the audit row.
+    pub fn record_event(
+        &mut self,
+        action: &str,
+        entity_id: impl ToString,
+        details: &impl Serialize,
+        event: &impl Event,
+    ) -> Result<()> {
+        let id = self.note(action, entity_id, details)?;
+        let event = Envelope::new(event, id, self.at, self.actor.to_string(), self.batch);
+        self.events.push(event.map_err(Error::internal)?);
+        Ok(())
+    }
+
+    /// Makes the events that follow one piece of bulk work with so many of each type.
+    pub fn begin_batch(&mut self, size: usize) {
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
+        self.batch = Some((self.service.random.uuid(self.at), size));
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "ids are small, and callers have them by value")]
+    fn note(&mut self, action: &str, entity_id: impl ToString, details: &impl Serialize) -> Result<Uuid> {
+        let id = self.service.random.uuid(self.at);
         let mut details = serde_json::to_value(details).map_err(Error::internal)?;
         // In one order, however serde_json was built
         details.sort_all_objects();
         self.records.push(audit::Model {
-            id: self.service.random.uuid(self.at),
+            id,
             at: self.at,
             actor: self.actor.to_string(),
             request_id: self.request_id.clone(),
@@ -110,7 +160,7 @@ impl Change {
             entity_id: entity_id.to_string(),
             details: details.to_string(),
         });
-        Ok(())
+        Ok(id)
     }
 
     /// Commits the change and hands back its result.
@@ -121,16 +171,41 @@ impl Change {
         if self.records.is_empty() {
             return Err(Error::internal("a change was committed without an audit record"));
         }
-        for chunk in self.records.chunks(500) {
-            let rows = chunk.iter().cloned().map(IntoActiveModel::into_active_model);
-            audit::Entity::insert_many(rows).exec_without_returning(&self.tx).await?;
-        }
+        self.write_records().await?;
         if let Some(claim) = self.claim.take() {
             let answer = serde_json::to_string(&result).map_err(Error::internal)?;
             idempotency::keep(&self.tx, &claim, answer).await?;
         }
-        self.tx.commit().await?;
+        self.commit().await?;
         Ok(result)
+    }
+
+    /// Commits what an event of another service made necessary. Where that was a view alone, there is nothing to
+    /// record: the audit row is the other service's.
+    pub(crate) async fn finish_applied(self) -> Result<()> {
+        self.write_records().await?;
+        self.commit().await
+    }
+
+    async fn write_records(&self) -> Result<()> {
+        for chunk in self.records.chunks(500) {
+            let rows = chunk.iter().cloned().map(IntoActiveModel::into_active_model);
+            audit::Entity::insert_many(rows).exec_without_returning(&self.tx).await?;
+        }
+        // Last, and so for a short time: whoever has live events to write waits for the one who has
+        if self.events.iter().any(|event| self.service.live_kinds.contains(&&*event.kind)) {
+            counter::next(&self.tx, LIVE).await?;
+        }
+        outbox::add(&self.tx, &self.events).await?;
+        Ok(())
+    }
+
+    async fn commit(self) -> Result<()> {
+        self.tx.commit().await?;
+        if !self.events.is_empty() {
+            self.service.wake.outbox();
+        }
+        Ok(())
     }
 }
 

@@ -9,6 +9,21 @@ use sea_orm::{
 use secrecy::ExposeSecret;
 use std::{sync::Arc, time::Duration};
 
+tokio::task_local! {
+    /// Set in what a service does by itself, so that its statements are not taken for those of requests.
+    static BACKGROUND: ();
+}
+
+/// Marks work that no request asked for. Tasks that it spawns need a mark of their own.
+pub(crate) async fn in_background<T>(work: impl Future<Output = T>) -> T {
+    BACKGROUND.scope((), work).await
+}
+
+/// Whether this is part of work that no request asked for.
+pub(crate) fn is_background() -> bool {
+    BACKGROUND.try_with(|()| ()).is_ok()
+}
+
 /// Counts the statements a connection runs.
 pub type StatementCounter = Arc<dyn Fn() + Send + Sync>;
 
@@ -23,8 +38,8 @@ const SQLITE_READERS: u32 = 4;
 /// queue in front of the file instead of `SQLITE_BUSY` behind it.
 #[derive(Clone, Debug)]
 pub struct Db {
-    read: DatabaseConnection,
-    write: DatabaseConnection,
+    pub(crate) read: DatabaseConnection,
+    pub(crate) write: DatabaseConnection,
 }
 
 impl Db {

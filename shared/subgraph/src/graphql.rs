@@ -27,6 +27,9 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 /// Runs operations; hides the types of a schema's roots.
 pub type Executor = Arc<dyn Fn(Operation) -> BoxFuture<'static, Answer> + Send + Sync>;
 
+/// Runs subscriptions, each until its first answer, if there is one; hides the types of a schema's roots.
+pub type StreamExecutor = Arc<dyn Fn(Operation) -> BoxFuture<'static, Option<Answer>> + Send + Sync>;
+
 /// A further look at a verified caller, before anything runs.
 pub type Admission = Arc<dyn Fn(Service, Caller) -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
 
@@ -35,6 +38,8 @@ pub type Admission = Arc<dyn Fn(Service, Caller) -> BoxFuture<'static, Result<()
 pub struct Endpoint {
     pub(crate) service: Service,
     pub(crate) execute: Executor,
+    /// Where there is something to subscribe to.
+    pub(crate) stream: Option<StreamExecutor>,
     pub(crate) policy: Arc<Policy>,
     pub(crate) entities: Arc<[String]>,
     pub(crate) lists: Arc<Lists>,
@@ -49,18 +54,11 @@ impl Endpoint {
             Ok(operation) => operation,
             Err((status, error)) => return respond(status, &failed(error)),
         };
-        let started = Instant::now();
         let service = &self.service;
         let header = request.header("authorization");
         let caller = service.auth.caller(header, request_id(request, service), service.clock.now()).await;
-        let (id, actor) = (caller.request_id.clone(), caller.actor.clone());
-        let (kind, answer) = self.run(operation, self.admitted(caller).await).await;
-        let outcome = if answer.errors.is_empty() { "ok" } else { "error" };
-        let seconds = started.elapsed().as_secs_f64();
-        service.metrics.requests.with_label_values(&[kind, outcome]).inc();
-        service.metrics.seconds.observe(seconds);
-        let (name, request) = (service.name, &id);
-        tracing::debug!(target: "leadgraph::request", subgraph = name, kind, outcome, %request, %actor, seconds);
+        let id = caller.request_id.clone();
+        let answer = self.serve(operation, self.admitted(caller).await).await;
         let mut response = respond(StatusCode::OK, &answer);
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert("x-request-id", id);
@@ -68,8 +66,32 @@ impl Endpoint {
         response
     }
 
-    /// The caller, or nobody when the service's further look refuses them.
-    async fn admitted(&self, caller: Caller) -> Caller {
+    /// Runs one operation of an admitted caller, and counts it.
+    pub(crate) async fn serve(&self, operation: Operation, caller: Caller) -> Answer {
+        let (started, service) = (Instant::now(), &self.service);
+        let (id, actor) = (caller.request_id.clone(), caller.actor.clone());
+        let (kind, answer) = self.run(operation, caller).await;
+        let outcome = if answer.errors.is_empty() { "ok" } else { "error" };
+        let seconds = started.elapsed().as_secs_f64();
+        service.metrics.requests.with_label_values(&[kind, outcome]).inc();
+        service.metrics.seconds.observe(seconds);
+        let (name, request) = (service.name, &id);
+        tracing::debug!(target: "leadgraph::request", subgraph = name, kind, outcome, %request, %actor, seconds);
+        answer
+    }
+
+    /// What is checked before anything runs.
+    pub(crate) fn gate(&self) -> Gate<'_> {
+        let introspection = self.service.config.is_development();
+        Gate { policy: &self.policy, entities: &self.entities, lists: &self.lists, introspection }
+    }
+
+    /// The caller, or nobody when their session was ended or the service's further look refuses them.
+    pub(crate) async fn admitted(&self, caller: Caller) -> Caller {
+        if caller.session.as_deref().is_some_and(|session| self.service.revocations.contains(session)) {
+            let why = Error::Unauthenticated("The session has ended; sign in again".into());
+            return Caller::refused(caller.request_id, why);
+        }
         let Some(admission) = self.admission.as_ref().filter(|_| caller.session.is_some()) else {
             return caller;
         };
@@ -80,14 +102,12 @@ impl Endpoint {
     }
 
     async fn run(&self, mut operation: Operation, caller: Caller) -> (&'static str, Answer) {
-        let introspection = self.service.config.is_development();
-        let gate = Gate { policy: &self.policy, entities: &self.entities, lists: &self.lists, introspection };
-        let kind = match gate.check(&mut operation, &caller) {
+        let kind = match self.gate().check(&mut operation, &caller) {
             Ok(OperationType::Query) => "query",
             Ok(OperationType::Mutation) => "mutation",
             Ok(OperationType::Subscription) => {
-                let error = Error::not_built_yet("Live delivery (subscriptions need a WebSocket)");
-                return ("subscription", failed(error));
+                let how = "Subscribe over WebSocket at this path, with the subprotocol graphql-transport-ws";
+                return ("subscription", failed(Error::Unavailable(how.into())));
             }
             Err(error) => return ("refused", failed(error)),
         };
@@ -137,17 +157,17 @@ fn request_id(request: &Request, service: &Service) -> String {
     given.unwrap_or_else(|| service.random.uuid(service.clock.now()).simple().to_string())
 }
 
-fn failed(error: Error) -> Answer {
+pub(crate) fn failed(error: Error) -> Answer {
     Answer::from_errors(vec![error.into_server_error()])
 }
 
-fn respond(status: StatusCode, answer: &Answer) -> Response {
+pub(crate) fn respond(status: StatusCode, answer: &Answer) -> Response {
     let body = serde_json::to_vec(answer).unwrap_or_default();
     Response::builder().status(status).content_type("application/json").body(body)
 }
 
 /// Gives async-graphql's own errors a code: all that come without one are about the request.
-fn with_codes(mut answer: Answer) -> Answer {
+pub(crate) fn with_codes(mut answer: Answer) -> Answer {
     // One mistake made a thousand times needs no thousand answers
     answer.errors.truncate(MAX_ERRORS);
     for error in

@@ -1,6 +1,7 @@
 //! The REST face that every subgraph has: health, version and metrics.
 
 use crate::{caller::Actor, config::Environment, migrate::Migrations, service::Service};
+use events::inbox::parked;
 use poem::{Request, web::RemoteAddr};
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
@@ -11,7 +12,8 @@ use std::collections::BTreeMap;
 /// What is known about the service's health.
 #[derive(Clone, Debug, Object)]
 pub struct Health {
-    /// `ok`, or `unavailable` when something it cannot do without is wrong.
+    /// `ok`; `degraded` when events do not get through, which passes without loss; `unavailable` when something it
+    /// cannot do without is wrong.
     pub status: String,
     /// What was looked at, each `ok` or in words what is wrong.
     pub checks: BTreeMap<String, String>,
@@ -72,6 +74,17 @@ impl Checks {
     }
 }
 
+/// What it can do without for a while.
+async fn soft_checks(service: &Service) -> BTreeMap<String, String> {
+    let broker = service.signals.problem().unwrap_or_else(|| "ok".into());
+    let parked = match parked::count(service.db.read()).await {
+        Ok(0) => "ok".into(),
+        Ok(count) => format!("{count} parked, see `leadgraph events parked`"),
+        Err(_) => "unknown".into(),
+    };
+    [("broker".to_owned(), broker), ("events".to_owned(), parked)].into()
+}
+
 pub(crate) struct Api {
     pub service: Service,
     pub checks: Checks,
@@ -88,9 +101,15 @@ impl Api {
     /// Whether the service can do its work; names what is wrong.
     #[oai(path = "/health/ready", method = "get")]
     async fn ready(&self) -> Ready {
-        let checks = self.checks.run(&self.service).await;
-        let well = checks.values().all(|said| said == "ok");
-        let status = if well { "ok" } else { "unavailable" };
+        let mut checks = self.checks.run(&self.service).await;
+        let all_ok = |checks: &BTreeMap<_, String>| checks.values().all(|said| said == "ok");
+        let well = all_ok(&checks);
+        checks.extend(soft_checks(&self.service).await);
+        let status = match well {
+            false => "unavailable",
+            true if all_ok(&checks) => "ok",
+            true => "degraded",
+        };
         let health = Json(Health { status: status.into(), checks });
         if well { Ready::Yes(health) } else { Ready::No(health) }
     }

@@ -29,6 +29,7 @@
 //! }
 //! ```
 
+mod background;
 mod batch;
 mod builder;
 mod caller;
@@ -36,6 +37,8 @@ mod change;
 mod cli;
 mod clock;
 mod config;
+mod consume;
+pub mod counter;
 mod db;
 mod error;
 mod files;
@@ -47,6 +50,7 @@ mod idempotency;
 mod jwks;
 mod keyset;
 mod limits;
+mod live;
 mod load;
 mod measure;
 mod metrics;
@@ -54,10 +58,15 @@ mod migrate;
 mod page;
 mod patch;
 mod policy;
+mod publish;
+mod rebuild;
 mod representations;
+mod revocation;
 mod schema;
 mod server;
 mod service;
+mod signals;
+mod snapshot;
 pub mod sql;
 mod start;
 pub mod telemetry;
@@ -70,6 +79,7 @@ pub use change::{Change, audit, diff};
 pub use cli::{ignore_empty_variables, main, stop_signal};
 pub use clock::{Clock, Random, to_micros};
 pub use config::{Config, Environment, ExtraArg};
+pub use consume::{Consumer, Received};
 pub use db::Db;
 pub use error::{Error, FieldError, Result};
 pub use files::{read_or_create, write as write_file};
@@ -78,13 +88,17 @@ pub use http::client as http_client;
 pub use id::{Id, RowId};
 pub use jwks::{KeyStore, LocalKeys};
 pub use keyset::Sort;
+pub use live::{Item, Live, LiveContext, LiveLimits};
 pub use load::{ById, Child, Children, Newest};
 pub use migrate::Migrations;
 pub use page::{Cursor, CursorConnection, Key, MAX_LIMIT, MAX_OFFSET, Offset, Page, PageRequest};
 pub use patch::Patch;
 pub use policy::{Access, Policy, Role};
-pub use server::Running;
+pub use rebuild::{Missing, Progress, Rebuilt, View};
+pub use revocation::Revocations;
+pub use server::{Mounted, Running, Shutdown};
 pub use service::{ContextExt, Parts, Service};
+pub use signals::{Signals, Wake};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -60,6 +60,27 @@ impl Migrations {
         self.status(db.read()).await.map(Some)
     }
 
+    /// The configured database, which must be up to date; nothing when there is none yet.
+    ///
+    /// # Errors
+    /// As [`Migrations::report`], and when migrations are missing.
+    pub async fn open(&self, service: &str, config: &Config) -> anyhow::Result<Option<Db>> {
+        if is_missing_file(config.database_url(service).expose_secret()) {
+            return Ok(None);
+        }
+        let db = Db::connect(service, config, None).await?;
+        let status = self.status(db.read()).await?;
+        let missing = status.iter().filter(|(_, applied)| !applied).count();
+        if missing == status.len() {
+            return Ok(None);
+        }
+        ensure!(
+            missing == 0,
+            "the database of {service} is {missing} migrations behind: run `{service} migrate up`"
+        );
+        Ok(Some(db))
+    }
+
     async fn applied(&self, db: &DatabaseConnection) -> anyhow::Result<BTreeSet<String>> {
         let manager = sea_orm_migration::SchemaManager::new(db);
         if !manager.has_table("seaql_migrations").await? {

@@ -2,13 +2,14 @@
 
 use crate::{
     batch::{self, Gathering},
-    graphql::Executor,
+    graphql::{Executor, StreamExecutor},
     limits,
     service::Service,
 };
 use async_graphql::{
     ObjectType, SDLExportOptions, Schema, SchemaBuilder, SubscriptionType, dataloader::DataLoader,
 };
+use futures_util::StreamExt;
 use std::{sync::Arc, time::Duration};
 
 fn build<Q, M, S>() -> SchemaBuilder<Q, M, S>
@@ -35,8 +36,8 @@ where
     format!("{}\n", lines.join("\n").trim())
 }
 
-/// Runs operations over a service's data.
-pub(crate) fn executor<Q, M, S>(service: &Service) -> Executor
+/// Runs operations over a service's data: queries and mutations, and subscriptions where there are some.
+pub(crate) fn executor<Q, M, S>(service: &Service) -> (Executor, Option<StreamExecutor>)
 where
     Q: ObjectType + Default + 'static,
     M: ObjectType + Default + 'static,
@@ -50,10 +51,16 @@ where
         schema.disable_introspection().disable_suggestions()
     };
     let schema = schema.data(service.clone()).data(loader).finish();
-    Arc::new(move |request| {
+    let streamed = schema.clone();
+    let stream: StreamExecutor = Arc::new(move |request| {
+        let mut stream = streamed.execute_stream(request);
+        Box::pin(Gathering(Box::pin(async move { stream.next().await })))
+    });
+    let execute: Executor = Arc::new(move |request| {
         let schema = schema.clone();
         Box::pin(Gathering(Box::pin(async move { schema.execute(request).await })))
-    })
+    });
+    (execute, (!S::is_empty()).then_some(stream))
 }
 
 /// The types with a key that a subgraph resolves.

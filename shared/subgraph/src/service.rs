@@ -9,14 +9,18 @@ use crate::{
     error::{Error, Result},
     http,
     idempotency::{self, Claim},
+    live::Live,
     load::ById,
     metrics::Metrics,
+    revocation::Revocations,
+    signals::{Signals, Wake},
     token::{Authenticator, sign_call},
 };
 use async_graphql::{
     Context,
     dataloader::{DataLoader, Loader},
 };
+use events::Bus;
 use sea_orm::{DatabaseConnection, EntityTrait, PrimaryKeyTrait};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -48,6 +52,17 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Finds out who calls.
     pub auth: Authenticator,
+    /// The sessions whose tokens count no longer.
+    pub revocations: Revocations,
+    /// Carries events between the services.
+    pub bus: Arc<dyn Bus>,
+    /// What is wrong with the events at the moment.
+    pub signals: Signals,
+    /// Wakes those who wait for something new in the outbox.
+    pub wake: Wake,
+    /// The types of this service's events that are delivered live.
+    pub live_kinds: Vec<&'static str>,
+    pub(crate) live: Live,
     pub(crate) state: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
 }
 
@@ -72,6 +87,11 @@ impl Service {
         found.unwrap_or_else(|| panic!("{} has no state {}", self.name, std::any::type_name::<T>()))
     }
 
+    /// Live delivery of what happens in this service.
+    pub fn live(&self) -> &Live {
+        &self.live
+    }
+
     /// Asks another subgraph for some of its entities, in one call: for each id the `selection` as
     /// JSON, or null when it does not exist.
     ///
@@ -88,17 +108,6 @@ impl Service {
             tracing::warn!(peer, error = format!("{error:#}"), "the other service does not answer");
             Error::Unavailable(format!("The {peer} service does not answer; try again"))
         })
-    }
-
-    /// Makes sure that another subgraph has an entity.
-    ///
-    /// # Errors
-    /// `NOT_FOUND` when it has not, `UNAVAILABLE` when it cannot say.
-    pub async fn must_exist(&self, peer: &str, typename: &str, id: i32) -> Result<()> {
-        match self.entities(peer, typename, &[id], "{ __typename }").await?.first() {
-            Some(found) if !found.is_null() => Ok(()),
-            _ => Err(Error::not_found(typename, id)),
-        }
     }
 
     async fn ask(

@@ -1,37 +1,35 @@
 //! Starting a subgraph: its database, its demo data, its server.
 
 use crate::{
+    background::Background,
     builder::{Job, Subgraph},
     caller::Caller,
     change::{Change, audit},
     clock::{Clock, Random},
     config::{Config, Environment},
-    db::Db,
+    db::{Db, StatementCounter, is_background},
     error::Result,
     files,
     graphql::Endpoint,
     health::Checks,
-    idempotency,
     jwks::KeyStore,
+    live::{self, Live},
     measure::Lists,
     metrics::Metrics,
     migrate::Session,
+    revocation::Revocations,
     schema,
-    server::{self, AbortOnDropHandle, Running},
+    server::{self, Running},
     service::{Parts, Service},
+    signals::{Signals, Wake},
     token::Authenticator,
 };
 use anyhow::{Context, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use secrecy::ExposeSecret;
-use std::{collections::HashMap, sync::Arc, time::Duration};
-use tokio::time::{Instant, interval, interval_at};
+use std::{collections::HashMap, sync::Arc};
 
-/// How often expired rows are removed.
-const CLEANING_INTERVAL: Duration = Duration::from_hours(1);
-/// How long a key that was taken back may still count.
-const KEYS_INTERVAL: Duration = Duration::from_mins(5);
 /// Characters of the service key, at least.
 const MIN_SERVICE_KEY: usize = 32;
 /// The audit record of loaded demo data.
@@ -55,9 +53,12 @@ impl Subgraph {
     pub async fn start_with(&self, config: Config, clock: Clock, random: Random) -> anyhow::Result<Running> {
         let endpoint = self.prepare(config, clock, random).await?;
         let service = endpoint.service.clone();
-        let routes = self.routes.map(|routes| routes(&service)).unwrap_or_default();
-        let looking_after = look_after(&service);
-        server::start(endpoint, Checks { migrations: self.migrations }, routes, looking_after).await
+        let mut routes = self.routes.map(|routes| routes(&service)).unwrap_or_default();
+        routes.push(self.snapshots.route(&service));
+        let live = live::start(&endpoint).await?;
+        let background = Background::start(&service, self.consumers.clone(), live);
+        let mounts = self.mounts.iter().map(|(prefix, mount)| (*prefix, mount(&service))).collect();
+        server::start(endpoint, Checks { migrations: self.migrations }, routes, mounts, background).await
     }
 
     /// Everything but the server: the endpoint over a migrated database.
@@ -80,17 +81,21 @@ impl Subgraph {
         let started = start_up(&service, self.demo.as_ref(), self.on_start.as_ref()).await;
         session.end().await?;
         let has_demo_data = started.map_err(|e| anyhow::anyhow!(e.message()))?;
-        let execute = (self.executor)(&service);
+        let (execute, stream) = (self.executor)(&service);
         let (policy, admission) = (self.policy.clone(), self.admission.clone());
         let sdl = self.sdl();
         let (entities, lists) = (schema::entities(&sdl).into(), Arc::new(Lists::of(&sdl)));
-        Ok(Endpoint { service, execute, policy, entities, lists, admission, has_demo_data })
+        Ok(Endpoint { service, execute, stream, policy, entities, lists, admission, has_demo_data })
     }
 
-    async fn service(&self, config: Config, clock: Clock, random: Random) -> anyhow::Result<Service> {
+    pub(crate) async fn service(
+        &self,
+        config: Config,
+        clock: Clock,
+        random: Random,
+    ) -> anyhow::Result<Service> {
         let metrics = Metrics::new(self.name)?;
-        let statements = metrics.statements.clone();
-        let db = Db::connect(self.name, &config, Some(Arc::new(move || statements.inc()))).await?;
+        let db = Db::connect(self.name, &config, Some(counter(&metrics))).await?;
         let keys = match self.keys {
             Some(make) => KeyStore::local(make(&config)?),
             None => KeyStore::remote(
@@ -100,7 +105,27 @@ impl Subgraph {
         };
         let auth = Authenticator::new(keys, service_key(&config)?);
         let state = self.state.iter().map(|make| make(&config)).collect::<anyhow::Result<HashMap<_, _>>>()?;
-        Ok(Service::new(Parts { name: self.name, config, db, clock, random, metrics, auth, state }))
+        let nats_url = config.nats_url.as_ref().map(ExposeSecret::expose_secret);
+        let bus = events::open(nats_url, &config.data_dir).await?;
+        let revocations = Revocations::default();
+        revocations.load(&db).await.map_err(|e| anyhow::anyhow!(e.message()))?;
+        let live = Live::new(self.live_limits, metrics.live.clone());
+        Ok(Service::new(Parts {
+            name: self.name,
+            config,
+            db,
+            clock,
+            random,
+            metrics,
+            auth,
+            revocations,
+            bus,
+            signals: Signals::default(),
+            wake: Wake::default(),
+            live_kinds: self.live.clone(),
+            live,
+            state,
+        }))
     }
 
     /// Compares each declared table with its entity, on a running service.
@@ -150,6 +175,13 @@ async fn start_up(service: &Service, demo: Option<&Job>, on_start: Option<&Job>)
     Ok(loaded.is_some())
 }
 
+/// Counts statements by whether a request asked for them.
+fn counter(metrics: &Metrics) -> StatementCounter {
+    let of = |what| metrics.statements.with_label_values(&[what]);
+    let (requests, background) = (of("requests"), of("background"));
+    Arc::new(move || if is_background() { background.inc() } else { requests.inc() })
+}
+
 /// The configured service key, or one that all services with this data folder share.
 fn service_key(config: &Config) -> anyhow::Result<String> {
     let file = config.data_dir.join("service.key");
@@ -164,26 +196,4 @@ fn service_key(config: &Config) -> anyhow::Result<String> {
         file.display()
     );
     Ok(key.trim().to_owned())
-}
-
-/// Removes expired rows and follows the published keys, as long as the server runs.
-fn look_after(service: &Service) -> AbortOnDropHandle {
-    let service = service.clone();
-    AbortOnDropHandle(tokio::spawn(async move {
-        let mut cleaning = interval(CLEANING_INTERVAL);
-        // Not at once: services that start together would find accounts not there yet
-        let mut keys = interval_at(Instant::now() + KEYS_INTERVAL, KEYS_INTERVAL);
-        loop {
-            tokio::select! {
-                _ = cleaning.tick() => clean(&service).await,
-                _ = keys.tick() => service.auth.refresh_keys().await,
-            }
-        }
-    }))
-}
-
-async fn clean(service: &Service) {
-    if let Err(error) = idempotency::clean(service.db.write(), service.clock.now()).await {
-        tracing::warn!(subgraph = service.name, error = error.message(), "cannot remove expired rows");
-    }
 }

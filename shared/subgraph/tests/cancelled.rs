@@ -11,6 +11,7 @@
 
 use async_graphql::{Context, EmptySubscription, Object};
 use chrono::Utc;
+use migrations::Chassis;
 use poem::{Body, Request};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, EntityTrait, PaginatorTrait,
@@ -43,18 +44,9 @@ impl Mutation {
     }
 }
 
-struct Migrator;
-
-impl sea_orm_migration::MigratorTrait for Migrator {
-    fn migrations() -> Vec<Box<dyn sea_orm_migration::MigrationTrait>> {
-        // The tables that every service has, and none of its own
-        migrations::leads::Migrator::migrations().into_iter().take(2).collect()
-    }
-}
-
 async fn endpoint(database: &TestDatabase, folder: &std::path::Path) -> Endpoint {
     let policy = Policy::default().read(Role::SalesRep, &["nothing"]).allow(Role::SalesRep, &["note"]);
-    let subgraph = Subgraph::new::<Query, Mutation, EmptySubscription, Migrator>("notes", 0, policy);
+    let subgraph = Subgraph::new::<Query, Mutation, EmptySubscription, Chassis>("notes", 0, policy);
     TestKeys::shared().install(folder, "notes");
     let flags = [
         format!("--data-dir={}", folder.display()),

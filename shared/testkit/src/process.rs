@@ -184,7 +184,7 @@ type Order = (Command, mpsc::Sender<io::Result<Child>>);
 
 /// Spawns from one thread that lives as long as this process: a child dies with the *thread* that started it,
 /// and a test's thread may end while another test still uses the child.
-fn spawn_from_lasting_thread(command: Command) -> io::Result<Child> {
+pub(crate) fn spawn_from_lasting_thread(command: Command) -> io::Result<Child> {
     static ORDERS: LazyLock<mpsc::Sender<Order>> = LazyLock::new(|| {
         let (orders, inbox) = mpsc::channel::<Order>();
         thread::spawn(move || {

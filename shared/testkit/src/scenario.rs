@@ -2,11 +2,17 @@
 //!
 //! A file `tests/queries/<topic>.graphql` begins with a comment that says what it shows. Its steps begin with a
 //! line `#> as ROLE` (ADMIN, MANAGER, SALES_REP: users 1, 2, 3; or nobody), then comes one operation. `#> sql`
-//! is a statement on the service's own database, for rows that others write; a SELECT shows its rows.
-//! `; advance 2h` after either moves the clock first, which stands at 2026-01-15T12:00:00Z. In a step's text
+//! is a statement on the service's own database, for rows that others write; a SELECT shows its rows, and what is
+//! in `envelope` as JSON. `#> event` tells what happened in another service, through the bus, and waits until the
+//! service has dealt with it. Its text is JSON: `type`, `data` and, where it matters, `subject`, `version`,
+//! `actor` (else `user:1`), `batch` (`["UUID", 3]`) and `id` (else one that follows from the step's number). The
+//! answer is `applied`, `parked: ` with the reason, or `not consumed`.
+//!
+//! `; advance 2h` after any of these moves the clock first, which stands at 2026-01-15T12:00:00Z. In a step's text
 //! `{{x 256}}` is `x` 256 times, and `{{uuid ..}}` a UUID as the database writes it. `demo.graphql` is played on
 //! the service's demo data, every other file on an empty database.
 
+mod event;
 mod stage;
 mod step;
 

@@ -109,6 +109,21 @@ fn killed_it_leaves_nothing_either() {
 }
 
 #[test]
+fn with_nats_the_command_finds_it_too() {
+    let mut command = Command::new(testkit::binary("with-servers"));
+    command.args(["--nats", "--", "sh", "-c", "echo $LEADGRAPH_TEST_NATS; exec sleep 600"]);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("with-servers starts");
+    let mut url = String::new();
+    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut url).expect("a line");
+    let address = url.trim().strip_prefix("nats://").expect("an address of NATS").to_owned();
+    assert!(TcpStream::connect(&address).is_ok(), "NATS at {address}");
+
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("a child can be signalled");
+    child.wait().expect("a child");
+    assert!(TcpStream::connect(&address).is_err(), "{address} is still there");
+}
+
+#[test]
 fn a_command_that_does_not_exist_is_named() {
     let mut run = Run::of(&["no-such-command"]);
     let output = run.output();

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use events::LocalBus;
 use reqwest::{Client, StatusCode};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, FromQueryResult, Statement,
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use subgraph::{Clock, Config, Random, Role, Running, Subgraph};
 use tempfile::TempDir;
 
+use super::event::{Told, deliver};
 use super::step::{Kind, Step};
 use crate::{Service, TestDatabase, TestKeys, binary, free_port};
 
@@ -69,7 +71,7 @@ pub(crate) struct Stage {
     sql: DatabaseConnection,
     running: Running,
     steps: usize,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Stage {
@@ -89,7 +91,7 @@ impl Stage {
             sql: connect(subgraph.name(), database).await,
             running,
             steps: 0,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -102,6 +104,7 @@ impl Stage {
         match step.kind {
             Kind::Operation(role) => self.operation(role, &text).await.map_err(|error| error.to_string()),
             Kind::Sql => self.sql(&text).await.map_err(|error| error.to_string()),
+            Kind::Event => self.event(&text).await.map_err(|error| format!("{error:#}")),
         }
     }
 
@@ -127,9 +130,19 @@ impl Stage {
         }
         let statement = Statement::from_string(self.sql.get_database_backend(), sql);
         let mut rows = Value::find_by_statement(statement).all(&self.sql).await?;
+        rows.iter_mut().for_each(open_envelope);
         rows.iter_mut().for_each(Value::sort_all_objects);
         let lines: Vec<_> = rows.iter().map(ToString::to_string).collect();
         Ok(if lines.is_empty() { "(no rows)".into() } else { lines.join("\n") })
+    }
+
+    /// What the service made of something that happened now, in another service or in itself.
+    async fn event(&self, text: &str) -> anyhow::Result<String> {
+        let text: String = text.lines().filter(|line| !line.starts_with('#')).collect();
+        let told: Told = serde_json::from_str(&text)?;
+        let envelope = told.envelope(self.steps, self.clock.now())?;
+        let bus = LocalBus::open(&self.folder.path().join("events.sqlite")).await?;
+        deliver(&envelope, &bus, &self.sql).await
     }
 
     /// Stops the service, so that nobody is connected when the database is removed.
@@ -154,7 +167,9 @@ fn config(subgraph: &Subgraph, database: &TestDatabase, peers: &Peers, data_dir:
     let own = ["--demo=false".to_owned(), format!("--database-url={}", database.url())];
     let peers = peers.running.iter().map(|(flag, _)| flag.clone());
     let flags = common_flags(data_dir, 0).into_iter().chain(own).chain(peers);
-    subgraph.config_from(flags).expect("a subgraph's own flags")
+    let config = subgraph.config_from(flags).expect("a subgraph's own flags");
+    // The bus of a stage is the file in its folder
+    Config { nats_url: None, ..config }
 }
 
 async fn connect(schema: &str, database: &TestDatabase) -> DatabaseConnection {
@@ -191,6 +206,14 @@ fn shown(mut answer: Value) -> String {
     format!("{answer:#}")
 }
 
+/// An event as JSON instead of as text, where a row has one.
+fn open_envelope(row: &mut Value) {
+    let Some(column) = row.get_mut("envelope") else { return };
+    if let Some(event) = column.as_str().and_then(|text| serde_json::from_str(text).ok()) {
+        *column = event;
+    }
+}
+
 /// Replaces every text in a value for which there is something else.
 fn replace(value: &mut Value, other: &impl Fn(&str) -> Option<String>) {
     match value {
@@ -204,6 +227,16 @@ fn replace(value: &mut Value, other: &impl Fn(&str) -> Option<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_is_shown_as_what_it_is() {
+        let mut row = json!({ "kind": "x", "envelope": "{\"id\":1}" });
+        open_envelope(&mut row);
+        assert_eq!(row, json!({ "kind": "x", "envelope": { "id": 1 } }));
+        let mut broken = json!({ "envelope": "no event" });
+        open_envelope(&mut broken);
+        assert_eq!(broken, json!({ "envelope": "no event" }));
+    }
 
     #[test]
     fn what_differs_between_runs_is_not_shown() {

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use sea_orm::DbBackend;
 use subgraph::Role;
 
-/// One operation or one statement.
+/// One operation, one statement or one event.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Step {
     /// The line that begins it.
@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     Operation(Option<Role>),
     /// SQL on the service's own database.
     Sql,
+    /// Something that happened in some service, told by the bus.
+    Event,
 }
 
 impl Step {
@@ -34,7 +36,9 @@ impl Step {
             } else if let Some(step) = steps.last_mut() {
                 step.text.extend([line, "\n"]);
             } else if !line.is_empty() && !line.starts_with('#') {
-                return Err(format!("line {number}: a step begins with `#> as ROLE` or `#> sql`"));
+                return Err(format!(
+                    "line {number}: a step begins with `#> as ROLE`, `#> sql` or `#> event`"
+                ));
             }
         }
         if !file.starts_with("# ") {
@@ -55,7 +59,8 @@ impl Step {
             "SALES_REP" => Kind::Operation(Some(Role::SalesRep)),
             "nobody" => Kind::Operation(None),
             "sql" => Kind::Sql,
-            other => return Err(format!("`{other}` is not ADMIN, MANAGER, SALES_REP, nobody or sql")),
+            "event" => Kind::Event,
+            other => return Err(format!("`{other}` is not ADMIN, MANAGER, SALES_REP, nobody, sql or event")),
         };
         let advance = advance.trim().strip_prefix("advance ").and_then(duration);
         let advance =
@@ -123,6 +128,8 @@ mod tests {
         assert_eq!(steps[0].advance, TimeDelta::hours(2));
         assert_eq!(steps[0].title(), "#> as ADMIN; advance 2h\n{ a b }");
         assert_eq!((&steps[1].kind, steps[1].text.as_str()), (&Kind::Sql, "DELETE FROM x\n"));
+        let event = Step::all("# Shows it\n#> event; advance 1d\n{}\n").unwrap();
+        assert_eq!((&event[0].kind, event[0].advance), (&Kind::Event, TimeDelta::days(1)));
     }
 
     #[test]

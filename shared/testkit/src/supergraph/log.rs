@@ -29,7 +29,10 @@ impl Supergraph {
                 self.client.get(&url).send().await.unwrap_or_else(|error| panic!("{url}: {error:?}"));
             let text = response.text().await.unwrap_or_else(|error| panic!("{url}: {error:?}"));
             let requests = sum(&text, "leadgraph_graphql_requests_total");
-            log.insert(service, Load { requests, statements: sum(&text, "leadgraph_sql_statements_total") });
+            // A service also reads its outbox, whether anybody asks for anything or not
+            let asked: String =
+                text.lines().filter(|line| !line.contains("for=\"background\"")).map(line).collect();
+            log.insert(service, Load { requests, statements: sum(&asked, "leadgraph_sql_statements_total") });
         }
         log
     }
@@ -46,6 +49,10 @@ impl Supergraph {
         cost.retain(|_, load| *load != Load::default());
         (result, cost)
     }
+}
+
+fn line(text: &str) -> String {
+    format!("{text}\n")
 }
 
 /// The sum of a counter over all its labels; a counter that was never used is not in the text.

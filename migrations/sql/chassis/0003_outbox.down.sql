@@ -1,0 +1,2 @@
+DROP TABLE counter;
+DROP TABLE outbox;

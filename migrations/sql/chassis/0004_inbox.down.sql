@@ -1,0 +1,3 @@
+DROP TABLE bus_cursor;
+DROP TABLE parked_event;
+DROP TABLE inbox;

@@ -1,0 +1,2 @@
+-- Grows by one with each change; those that are there already begin with the first
+ALTER TABLE task ADD COLUMN version integer NOT NULL DEFAULT 1;

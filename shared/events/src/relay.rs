@@ -1,0 +1,66 @@
+//! The relay: hands a service's outbox to the bus, in order, and notes what the bus has.
+//!
+//! Several relays of one service may run at once. Each publishes what it finds, in order, so that the first
+//! delivery of each event is in order, too; the rest are repetitions, which the bus and every inbox drop.
+
+use crate::{bus::Bus, cursor, outbox};
+use chrono::{DateTime, Utc};
+use sea_orm::{DatabaseConnection, TransactionTrait};
+use std::sync::Arc;
+
+/// Events handed over at once.
+const BATCH: u64 = 200;
+
+/// Publishes one service's events.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    /// Where they go.
+    pub bus: Arc<dyn Bus>,
+    /// For reading the outbox.
+    pub read: DatabaseConnection,
+    /// For marking what was published.
+    pub write: DatabaseConnection,
+}
+
+impl Relay {
+    /// Publishes all there is to this log and says how much that was.
+    ///
+    /// # Errors
+    /// When the bus or the database does not answer, or the bus is another log by now. What was not marked is
+    /// published again next time.
+    pub async fn publish(&self, log: &str, now: impl Fn() -> DateTime<Utc>) -> anyhow::Result<usize> {
+        let mut published = 0;
+        loop {
+            let rows = outbox::unpublished(&self.read, now(), BATCH).await?;
+            if rows.is_empty() {
+                return Ok(published);
+            }
+            // New events must not come before the old ones that another log lost
+            anyhow::ensure!(self.bus.identity().await? == log, "the bus is another one by now");
+            self.bus.append(&rows).await?;
+            outbox::mark_published(&self.write, &rows, now()).await?;
+            published += rows.len();
+        }
+    }
+
+    /// Makes every kept event unpublished when the bus is not the log it was. Says which log it is, and how many
+    /// events that makes. Ask at the start, every now and then, and after every error of the bus.
+    ///
+    /// # Errors
+    /// When the bus or the database does not answer.
+    pub async fn meet_bus(&self, now: DateTime<Utc>) -> anyhow::Result<(String, u64)> {
+        let log = self.bus.identity().await?;
+        if cursor::get(&self.read, cursor::PUBLISHED_TO).await?.is_some_and(|known| known.log == log) {
+            return Ok((log, 0));
+        }
+        let tx = self.write.begin().await?;
+        // Of several relays that find out at once, one does it
+        let again = if cursor::advance(&tx, cursor::PUBLISHED_TO, &log, 0).await? {
+            outbox::publish_again(&tx, now).await?
+        } else {
+            0
+        };
+        tx.commit().await?;
+        Ok((log, again))
+    }
+}

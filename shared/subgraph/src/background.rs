@@ -1,0 +1,86 @@
+//! What a running service does beside answering: it publishes and applies events, and keeps clean.
+
+use crate::{
+    consume::{Consumers, consume},
+    db::in_background,
+    error::Result,
+    idempotency,
+    publish::{flush, publish},
+    server::AbortOnDropHandle,
+    service::Service,
+};
+use events::{inbox, outbox};
+use std::time::Duration;
+use tokio::time::{Instant, interval, interval_at, timeout};
+
+/// How often expired rows are removed.
+const CLEANING_INTERVAL: Duration = Duration::from_hours(1);
+/// How long a key that was taken back may still count.
+const KEYS_INTERVAL: Duration = Duration::from_mins(5);
+/// How long a session that another process noted as ended may still count.
+const REVOCATIONS_INTERVAL: Duration = Duration::from_secs(2);
+/// How long publishing what is left may take when the service stops.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// Everything that runs beside the server. It ends with this.
+pub(crate) struct Background {
+    service: Service,
+    tasks: AbortOnDropHandle,
+}
+
+impl Background {
+    /// Starts it all, with what delivers live.
+    pub fn start(
+        service: &Service,
+        consumers: Consumers,
+        live: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        let own = service.clone();
+        // A task of its own: no other work holds up what is live
+        let live = AbortOnDropHandle(tokio::spawn(in_background(live)));
+        let tasks = tokio::spawn(in_background(async move {
+            let _live = live;
+            tokio::join!(publish(own.clone()), consume(own.clone(), consumers), keep_clean(own));
+        }));
+        Self { service: service.clone(), tasks: AbortOnDropHandle(tasks) }
+    }
+
+    /// Ends it all, after what is in the outbox was published if the bus takes it.
+    pub async fn stop(self) {
+        let Self { service, tasks } = self;
+        drop(tasks);
+        if timeout(FLUSH, flush(&service)).await.is_err() {
+            tracing::warn!(
+                subgraph = service.name,
+                "the bus does not answer: events wait in the outbox for the next start"
+            );
+        }
+    }
+}
+
+async fn keep_clean(service: Service) {
+    let mut cleaning = interval(CLEANING_INTERVAL);
+    // Not at once: services that start together would find accounts not there yet
+    let mut keys = interval_at(Instant::now() + KEYS_INTERVAL, KEYS_INTERVAL);
+    let mut revocations = interval_at(Instant::now() + REVOCATIONS_INTERVAL, REVOCATIONS_INTERVAL);
+    loop {
+        tokio::select! {
+            _ = cleaning.tick() => if let Err(error) = clean(&service).await {
+                tracing::warn!(subgraph = service.name, error = error.message(), "cannot remove expired rows");
+            },
+            _ = keys.tick() => service.auth.refresh_keys().await,
+            _ = revocations.tick() => if let Err(error) = service.revocations.refresh(&service.db).await {
+                tracing::debug!(subgraph = service.name, error = error.message(), "cannot look for ended sessions");
+            },
+        }
+    }
+}
+
+/// Removes what has expired.
+async fn clean(service: &Service) -> Result<()> {
+    let (db, now) = (service.db.write(), service.clock.now());
+    idempotency::clean(db, now).await?;
+    outbox::clean(db, now).await?;
+    inbox::clean(db, now).await?;
+    service.revocations.clean(&service.db, now).await
+}

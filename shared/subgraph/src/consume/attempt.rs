@@ -1,0 +1,217 @@
+//! One attempt to apply an event, and what to do when it fails.
+
+use super::Consumers;
+use crate::{
+    caller::{Actor, Caller},
+    change::Change,
+    db::in_background,
+    error::{Error, Result},
+    service::Service,
+};
+use anyhow::anyhow;
+use chrono::{DateTime, Utc};
+use events::{Envelope, cursor, inbox, inbox::parked};
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Attempts before an event that cannot be applied is put aside.
+const ATTEMPTS: u32 = 5;
+/// The wait after the first attempt; each further one is four times as long, up to the second.
+const WAIT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(3));
+
+/// A place in a log: which one, and where.
+pub(super) type Place = (String, i64);
+
+/// Why an attempt failed.
+pub(crate) enum Fault {
+    /// It may work in a moment: the database does not answer.
+    Passing(String),
+    /// It may never work.
+    Lasting(String),
+    /// It will not work with this program.
+    Unreadable(anyhow::Error),
+}
+
+/// How often an event was tried.
+#[derive(Default)]
+pub(super) struct Attempts {
+    lasting: u32,
+    passing: u32,
+}
+
+/// What to do after a failed attempt.
+pub(super) enum Next {
+    Again(Duration),
+    Park(parked::Model),
+}
+
+impl Attempts {
+    pub fn failed(&mut self, service: &Service, envelope: &Envelope, fault: Fault) -> Next {
+        let reason = match fault {
+            Fault::Passing(why) => {
+                self.passing += 1;
+                service.signals.reading(Some(&why));
+                return Next::Again(wait(self.passing));
+            }
+            Fault::Lasting(why) => {
+                self.lasting += 1;
+                tracing::warn!(subgraph = service.name, kind = envelope.kind, id = %envelope.id, why, "cannot apply an event");
+                if self.lasting < ATTEMPTS {
+                    return Next::Again(wait(self.lasting));
+                }
+                why
+            }
+            Fault::Unreadable(error) => {
+                self.lasting += 1;
+                format!("{error:#}")
+            }
+        };
+        Next::Park(to_park(envelope, reason, self.lasting, service.clock.now()))
+    }
+}
+
+fn wait(failures: u32) -> Duration {
+    WAIT.0.saturating_mul(4_u32.saturating_pow(failures - 1)).min(WAIT.1)
+}
+
+fn to_park(envelope: &Envelope, reason: String, attempts: u32, now: DateTime<Utc>) -> parked::Model {
+    parked::Model {
+        event_id: envelope.id,
+        kind: envelope.kind.clone(),
+        subject: envelope.subject.clone(),
+        envelope: serde_json::to_string(envelope).unwrap_or_default(),
+        reason,
+        attempts: i32::try_from(attempts).unwrap_or(i32::MAX),
+        parked_at: now,
+        replay_at: None,
+    }
+}
+
+/// What to park of an entry that is no event.
+pub(super) fn unreadable(text: &str, error: &serde_json::Error, now: DateTime<Utc>) -> parked::Model {
+    let hash = Sha256::digest(text.as_bytes());
+    // Delivered again it is the same one
+    let event_id = Uuid::from_slice(&hash[..16]).unwrap_or_default();
+    parked::Model {
+        event_id,
+        kind: String::new(),
+        subject: String::new(),
+        envelope: text.replace('\0', "\u{fffd}"),
+        reason: format!("is no CloudEvent: {error}"),
+        attempts: 1,
+        parked_at: now,
+        replay_at: None,
+    }
+}
+
+/// Applies an event that is at this place of the bus, and says what came of it.
+pub(super) async fn apply(
+    service: &Service,
+    consumers: &Consumers,
+    envelope: &Envelope,
+    place: &Place,
+) -> Result<&'static str, Fault> {
+    let (service, consumers) = (service.clone(), consumers.clone());
+    let (envelope, (log, position)) = (envelope.clone(), place.clone());
+    in_task(async move {
+        let mut change = begin(&service, &envelope).await?;
+        if !inbox::claim(change.tx(), &envelope, change.at()).await.map_err(Error::from)? {
+            return Ok("repeated");
+        }
+        consumers.handle(&mut change, &envelope).await?;
+        advance(&change, &log, position).await?;
+        change.finish_applied().await?;
+        Ok("applied")
+    })
+    .await
+}
+
+/// A change by whoever did what the event tells of.
+async fn begin(service: &Service, envelope: &Envelope) -> Result<Change> {
+    let producer = envelope.source.trim_start_matches('/').to_owned();
+    let actor = Actor::parse(&envelope.actor).unwrap_or(Actor::Service(producer));
+    Change::begin(service, &Caller { actor, ..Caller::anonymous(format!("event:{}", envelope.id)) }).await
+}
+
+async fn advance(change: &Change, log: &str, position: i64) -> Result<()> {
+    cursor::advance(change.tx(), cursor::READ_FROM, log, position).await?;
+    Ok(())
+}
+
+/// Puts an event aside, and goes on behind it.
+pub(super) async fn park(service: &Service, event: parked::Model, place: &Place) -> anyhow::Result<()> {
+    let (service, (log, position)) = (service.clone(), place.clone());
+    let parking = async move {
+        let change = Change::begin(&service, &Caller::system()).await?;
+        let row = (event.event_id, event.kind.clone());
+        if inbox::claim_id(change.tx(), row.0, &row.1, change.at()).await.map_err(Error::from)? {
+            parked::park(change.tx(), event).await.map_err(Error::from)?;
+        }
+        advance(&change, &log, position).await?;
+        Ok(change.finish_applied().await?)
+    };
+    in_task(parking).await.map_err(|fault| match fault {
+        Fault::Passing(why) | Fault::Lasting(why) => anyhow!(why),
+        Fault::Unreadable(error) => error,
+    })
+}
+
+/// Tries a parked event once more. What fails again is parked with its new reason.
+pub(super) async fn replay(
+    service: &Service,
+    consumers: &Consumers,
+    event: parked::Model,
+) -> anyhow::Result<()> {
+    let (id, now) = (event.event_id, service.clock.now());
+    let replayed = match serde_json::from_str::<Envelope>(&event.envelope) {
+        Ok(envelope) => apply_parked(service, consumers, envelope).await,
+        Err(error) => Err(Fault::Unreadable(error.into())),
+    };
+    let reason = match replayed {
+        Ok(()) => {
+            tracing::info!(target: "leadgraph", subgraph = service.name, %id, kind = event.kind, "a parked event was applied");
+            return Ok(());
+        }
+        // It stays asked for
+        Err(Fault::Passing(why)) => anyhow::bail!(why),
+        Err(Fault::Lasting(why)) => why,
+        Err(Fault::Unreadable(error)) => format!("{error:#}"),
+    };
+    tracing::error!(subgraph = service.name, %id, kind = event.kind, reason, "a parked event still cannot be applied");
+    parked::park(
+        service.db.write(),
+        parked::Model { reason, attempts: 1, parked_at: now, replay_at: None, ..event },
+    )
+    .await?;
+    Ok(())
+}
+
+async fn apply_parked(service: &Service, consumers: &Consumers, envelope: Envelope) -> Result<(), Fault> {
+    let (service, consumers) = (service.clone(), consumers.clone());
+    in_task(async move {
+        let mut change = begin(&service, &envelope).await?;
+        // Of several replicas that were asked, one does it
+        if parked::locked(change.tx(), envelope.id).await.map_err(Error::from)?.is_none() {
+            return Ok(());
+        }
+        consumers.handle(&mut change, &envelope).await?;
+        parked::release(change.tx(), envelope.id).await.map_err(Error::from)?;
+        change.finish_applied().await?;
+        super::seen(&service, &envelope);
+        Ok(())
+    })
+    .await
+}
+
+/// In a task of its own: nobody cancels a transaction halfway, and a panic is a failed attempt.
+async fn in_task<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Fault>> + Send + 'static,
+) -> Result<T, Fault> {
+    match tokio::spawn(in_background(work)).await {
+        Ok(done) => done,
+        Err(error) => {
+            Err(Fault::Lasting(if error.is_panic() { "panicked".into() } else { "was stopped".into() }))
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The six services as processes, without a router, over servers of their own: for tests that break things.
+//!
+//! [`Stack::networked`] has a PostgreSQL and a NATS that keep what they acknowledge; [`Stack::embedded`] has a
+//! folder with SQLite files and the log of events in one more. Everything can be killed, paused and started again.
+
+pub(crate) mod actions;
+mod client;
+mod databases;
+mod hold;
+mod replica;
+mod settle;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::thread;
+
+use events::Bus;
+use sea_orm::DbBackend;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use crate::PortRow;
+use crate::process::tail;
+use crate::servers::{Nats, Postgres};
+use crate::supergraph::{SERVICE_KEY, SERVICES};
+
+pub use client::{Client, Failure};
+pub use databases::Databases;
+pub use hold::{Hold, Moment};
+pub use replica::Replica;
+pub use settle::delivery;
+
+/// The running services. Dropping it ends all of it.
+#[derive(Debug)]
+pub struct Stack {
+    // In the order in which they have to go: nobody may use a database that is removed
+    replicas: Vec<Replica>,
+    client: Client,
+    environment: Vec<(String, String)>,
+    databases: Databases,
+    bus: OnceCell<Arc<dyn Bus>>,
+    nats: Option<Nats>,
+    postgres: Option<Postgres>,
+    folder: PathBuf,
+    _removed: Option<TempDir>,
+}
+
+impl Stack {
+    /// Starts the services over a PostgreSQL and a NATS of their own, with demo data.
+    ///
+    /// # Panics
+    /// When a part does not start or is not installed.
+    pub async fn networked() -> Self {
+        let mut stack = Self::servers().await;
+        stack.start_services().await;
+        stack
+    }
+
+    /// As [`Stack::networked`], but NATS was never there yet: [`Nats::restart`] starts it.
+    ///
+    /// # Panics
+    /// As [`Stack::networked`].
+    pub async fn networked_without_nats() -> Self {
+        let mut stack = Self::servers().await;
+        stack.nats().kill();
+        stack.nats().wipe();
+        stack.start_services().await;
+        stack
+    }
+
+    /// Starts the services over SQLite files in a temporary folder, with demo data.
+    ///
+    /// # Panics
+    /// When a part does not start.
+    pub async fn embedded() -> Self {
+        let folder = temporary_folder();
+        let mut stack = Self::over(folder.path(), None, None);
+        stack._removed = Some(folder);
+        stack.start_services().await;
+        stack
+    }
+
+    /// As [`Stack::embedded`], in a folder that stays.
+    ///
+    /// # Panics
+    /// When a part does not start.
+    pub async fn embedded_in(folder: &Path) -> Self {
+        let mut stack = Self::over(folder, None, None);
+        stack.start_services().await;
+        stack
+    }
+
+    async fn servers() -> Self {
+        let (nats, postgres) = tokio::join!(Nats::start(), Postgres::start());
+        let folder = temporary_folder();
+        let mut stack = Self::over(folder.path(), Some(nats), Some(postgres));
+        stack._removed = Some(folder);
+        stack
+    }
+
+    fn over(folder: &Path, nats: Option<Nats>, postgres: Option<Postgres>) -> Self {
+        let ports = PortRow::free();
+        let ports: Vec<_> = SERVICES.into_iter().zip(ports.all().skip(1)).collect();
+        let client = Client::new(&ports);
+        let databases = match &postgres {
+            Some(postgres) => Databases::postgres(&postgres.url()),
+            None => Databases::sqlite(folder),
+        };
+        let mut environment = environment(folder, &ports);
+        environment.extend(postgres.as_ref().map(|it| ("DATABASE_URL".into(), it.url())));
+        environment.extend(nats.as_ref().map(|it| ("NATS_URL".into(), it.url())));
+        let replicas = ports.iter().map(|(name, port)| Replica::new(name, *port, &environment));
+        let replicas = replicas.collect();
+        let (bus, folder) = (OnceCell::new(), folder.to_owned());
+        Self { replicas, client, environment, databases, bus, nats, postgres, folder, _removed: None }
+    }
+
+    /// All at once, then wait: together they take as long as the slowest.
+    async fn start_services(&mut self) {
+        for replica in &mut self.replicas {
+            replica.spawn();
+        }
+        for replica in &mut self.replicas {
+            replica.wait_ready().await;
+        }
+        self.client.sign_in().await.expect("the demo login");
+    }
+
+    /// The NATS of this stack.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn nats(&mut self) -> &mut Nats {
+        self.nats.as_mut().expect("this stack has no NATS")
+    }
+
+    /// The PostgreSQL of this stack.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn postgres(&mut self) -> &mut Postgres {
+        self.postgres.as_mut().expect("this stack has no PostgreSQL")
+    }
+
+    /// Which databases these are.
+    #[must_use]
+    pub fn backend(&self) -> DbBackend {
+        self.databases.backend()
+    }
+
+    /// The services' databases.
+    #[must_use]
+    pub fn databases(&self) -> &Databases {
+        &self.databases
+    }
+
+    /// The folder of the keys, the SQLite files and the log of events.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Asks the services what their clients ask; may be cloned and taken to other tasks.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The process of a service; of several replicas the first one.
+    ///
+    /// # Panics
+    /// When there is no such service.
+    pub fn replica(&mut self, service: &str) -> &mut Replica {
+        let found = self.replicas.iter_mut().find(|replica| replica.name() == service);
+        found.unwrap_or_else(|| panic!("there is no service {service}"))
+    }
+
+    /// Ends a service at once, as a power cut would.
+    ///
+    /// # Panics
+    /// When there is no such service.
+    pub fn kill(&mut self, service: &str) {
+        self.replica(service).kill();
+    }
+
+    /// Asks a service to end, and waits until it has.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn terminate(&mut self, service: &str) -> ExitStatus {
+        self.replica(service).terminate().await
+    }
+
+    /// Starts a service, killed first where it runs, on the same port and data; it is ready afterwards.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn restart(&mut self, service: &str) {
+        let replica = self.replica(service);
+        replica.kill();
+        replica.spawn();
+        replica.wait_ready().await;
+    }
+
+    /// Starts one more replica of a service on the same database; clients use all of them.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn replicate(&mut self, service: &'static str) -> &mut Replica {
+        let mut replica = Replica::new(service, PortRow::free().router(), &self.environment);
+        replica.spawn();
+        replica.wait_ready().await;
+        self.client.also(service, replica.port());
+        self.replicas.push(replica);
+        self.replicas.last_mut().expect("it was just added")
+    }
+
+    /// What a service says of its health; nothing when it does not answer.
+    pub async fn health(&self, service: &str) -> Option<Value> {
+        self.client.get(service, "/health/ready").await.and_then(|text| serde_json::from_str(&text).ok())
+    }
+
+    /// What a service counts, in Prometheus' format; nothing when it does not answer.
+    pub async fn metrics(&self, service: &str) -> Option<String> {
+        self.client.get(service, "/metrics").await
+    }
+
+    /// The bus between the services, to read from it and write to it.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    pub async fn bus(&self) -> &Arc<dyn Bus> {
+        let url = self.nats.as_ref().map(Nats::url);
+        let open = || async { events::open(url.as_deref(), &self.folder).await.expect("the bus opens") };
+        self.bus.get_or_init(open).await
+    }
+
+    /// The ends of all logs, for whoever has to find out what went wrong.
+    #[must_use]
+    pub fn logs(&self) -> String {
+        let log = |it: &Replica| {
+            format!("== the log of {} on port {}\n{}\n", it.name(), it.port(), tail(&it.log()))
+        };
+        self.replicas.iter().map(log).collect()
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("{}", self.logs());
+        }
+    }
+}
+
+fn temporary_folder() -> TempDir {
+    tempfile::Builder::new().prefix("leadgraph-stack-").tempdir().expect("a temporary folder")
+}
+
+/// The same for every service: each takes what concerns it.
+fn environment(folder: &Path, ports: &[(&'static str, u16)]) -> Vec<(String, String)> {
+    let mut environment = vec![
+        ("LEADGRAPH_DATA_DIR".into(), folder.display().to_string()),
+        ("LEADGRAPH_DEMO".into(), "true".into()),
+        ("SERVICE_KEY".into(), SERVICE_KEY.into()),
+        ("JWKS_URL".into(), format!("http://127.0.0.1:{}/.well-known/jwks.json", ports[0].1)),
+    ];
+    let url = |(name, port): &(&str, u16)| {
+        (format!("{}_URL", name.to_uppercase()), format!("http://127.0.0.1:{port}/graphql"))
+    };
+    environment.extend(ports.iter().map(url));
+    environment
+}
