@@ -3,17 +3,18 @@
 //! A key is not a token: the program exchanges its id and secret for one at `POST /oauth/token`.
 //! The secret is shown once and kept as a hash. Revoking a key ends its tokens.
 
-use crate::secret;
+use crate::{secret, session, token::MAX_LIFETIME};
 use async_graphql::{ComplexObject, Context, InputObject, Object, SimpleObject};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeZone, Utc};
+use events::contract::SessionRevoked;
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     IntoActiveModel, QueryOrder, QuerySelect, Select,
     entity::prelude::*,
 };
 use serde::Serialize;
-use subgraph::{ContextExt, Error, Id, Offset, Random, Result, Role, diff, validate::Validator};
+use subgraph::{Actor, ContextExt, Error, Id, Offset, Random, Result, Role, diff, validate::Validator};
 
 /// How a program comes in.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, SimpleObject, Serialize)]
@@ -69,6 +70,13 @@ impl Model {
     /// Whether it works at `now`.
     pub(crate) fn is_live(&self, now: DateTime<Utc>) -> bool {
         self.revoked_at.is_none() && self.expires_at.is_none_or(|end| end > now)
+    }
+
+    /// What the other services are told when it is revoked at `now`.
+    pub(crate) fn revoked_event(&self, now: DateTime<Utc>) -> SessionRevoked {
+        let last = now + MAX_LIFETIME;
+        let last = self.expires_at.map_or(last, |end| end.min(last));
+        session::revoked(self.session_id, &Actor::ApiKey(self.id.0), "API_KEY".into(), last)
     }
 }
 
@@ -190,7 +198,8 @@ impl ApiKeyMutation {
         let mut revoked = key.clone().into_active_model();
         revoked.revoked_at = Set(Some(change.at()));
         let revoked = revoked.update(change.tx()).await?;
-        change.record("api_key.revoked", id, &diff(&key, &revoked)?)?;
+        let event = key.revoked_event(change.at());
+        change.record_event("api_key.revoked", id, &diff(&key, &revoked)?, &event)?;
         change.finish(true).await
     }
 }

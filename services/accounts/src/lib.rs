@@ -8,6 +8,7 @@ mod keys;
 mod login;
 mod oauth;
 mod password;
+mod revoked;
 mod secret;
 mod session;
 mod start;
@@ -70,6 +71,7 @@ pub fn subgraph() -> Subgraph {
     .table::<session::Entity>("session")
     .table::<session::refresh::Entity>("refresh_token")
     .table::<api_key::Entity>("api_key")
+    .snapshot(revoked::snapshot)
     .state(password::Passwords::new)
     .state(throttle::Throttle::new)
     .state(token::Signer::new)

@@ -127,6 +127,7 @@ impl PasswordMutation {
         let new = user::Model { password_hash, version: old.version + 1, updated_at: change.at(), ..old };
         new.into_active_model().reset_all().update(change.tx()).await?;
         session::revoke_all(&mut change, user.id, caller.session.as_deref(), Reason::Password).await?;
+        // No event: others know nothing of passwords. To them a version is missing
         change.record("user.password_changed", user.id, &serde_json::json!({}))?;
         change.finish(()).await?;
         attempt.succeeded();

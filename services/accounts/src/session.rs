@@ -7,10 +7,14 @@ pub(crate) mod refresh;
 
 use crate::{token::Signer, user};
 use async_graphql::{Context, Object, SimpleObject};
-use chrono::{DateTime, Utc};
-use sea_orm::{ActiveValue::Set, Condition, IntoActiveModel, QuerySelect, entity::prelude::*};
+use chrono::{DateTime, TimeDelta, Utc};
+use events::contract::SessionRevoked;
+use sea_orm::{ActiveEnum, ActiveValue::Set, Condition, IntoActiveModel, QuerySelect, entity::prelude::*};
 use serde::Serialize;
 use subgraph::{Actor, Change, ContextExt, Id, Result, Service};
+
+/// How much longer than it says a token may count where a clock is behind.
+pub(crate) const LENIENCE: TimeDelta = TimeDelta::minutes(1);
 
 /// One sign-in.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Serialize)]
@@ -138,11 +142,22 @@ pub(crate) async fn revoke_all(
 async fn revoke(change: &mut Change, which: Condition, reason: Reason) -> Result<usize> {
     let ended =
         ActiveModel { revoked_at: Set(Some(change.at())), reason: Set(Some(reason)), ..Default::default() };
-    let ended = Entity::update_many().set(ended).filter(which).exec_with_returning(change.tx()).await?;
+    let mut ended = Entity::update_many().set(ended).filter(which).exec_with_returning(change.tx()).await?;
+    // In one order, however the database found them
+    ended.sort_by_key(|session| session.id);
     for session in &ended {
-        change.record("session.revoked", session.id, session)?;
+        let holder = Actor::User(session.user_id.0);
+        let event = revoked(session.id, &holder, reason.to_value(), session.expires_at);
+        change.record_event("session.revoked", session.id, session, &event)?;
     }
     Ok(ended.len())
+}
+
+/// What the other services are told when the session of a user or of an API key ends, whose last token ends by
+/// itself at `last`.
+pub(crate) fn revoked(id: Uuid, holder: &Actor, reason: String, last: DateTime<Utc>) -> SessionRevoked {
+    let (session, holder) = (id.to_string(), holder.to_string());
+    SessionRevoked { session, holder, reason, expires_at: last + LENIENCE }
 }
 
 /// Mutations of sessions.

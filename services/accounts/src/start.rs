@@ -103,7 +103,7 @@ async fn create(service: &Service, new: NewUser) -> Result<()> {
     let mut change = Change::begin(service, &Caller::system()).await?;
     match new.into_row(hash, change.at()).insert(change.tx()).await {
         Ok(user) => {
-            change.record("user.created", user.id, &user)?;
+            change.record_event("user.created", user.id, &user, &user::event::created(&user))?;
             change.finish(()).await
         }
         Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => Ok(()),

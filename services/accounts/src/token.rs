@@ -14,6 +14,8 @@ use uuid::Uuid;
 /// The flag that says how long tokens are valid.
 pub(crate) const LIFETIME_FLAG: &str = "jwt-expires-in";
 const DEFAULT_LIFETIME: &str = "24h";
+/// The longest lifetime that can be configured, now or when some token was signed.
+pub(crate) const MAX_LIFETIME: TimeDelta = TimeDelta::days(365);
 
 /// Signs access tokens.
 pub(crate) struct Signer {
@@ -80,7 +82,7 @@ fn parse_lifetime(text: &str) -> Option<TimeDelta> {
     };
     let seconds = number.parse::<u32>().ok().map(|number| i64::from(number) * seconds)?;
     TimeDelta::try_seconds(seconds)
-        .filter(|lifetime| (TimeDelta::seconds(1)..=TimeDelta::days(365)).contains(lifetime))
+        .filter(|lifetime| (TimeDelta::seconds(1)..=MAX_LIFETIME).contains(lifetime))
 }
 
 #[cfg(test)]

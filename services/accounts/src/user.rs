@@ -4,6 +4,7 @@
 //! administrator once there was one. Users are deactivated, never removed: what they did stays
 //! theirs.
 
+pub(crate) mod event;
 mod input;
 mod mutation;
 

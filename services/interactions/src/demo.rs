@@ -1,6 +1,6 @@
 //! Demo data: two to five interactions with each demo lead, the same each time.
 
-use crate::interaction::{ActiveModel, Entity, InteractionType};
+use crate::interaction::{ActiveModel, Entity, InteractionType, event};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
@@ -34,8 +34,10 @@ pub(crate) async fn load(service: Service) -> Result<()> {
     let rows = interactions(&Random::seeded(SEED), change.at());
     let mut rows = Entity::insert_many(rows).exec_with_returning(change.tx()).await?;
     rows.sort_by_key(|row| row.id);
+    change.begin_batch(rows.len());
     for row in &rows {
-        change.record("interaction.created", row.id, row)?;
+        // Nobody has told of the leads yet
+        change.record_event("interaction.created", row.id, row, &event::created(row, None))?;
     }
     change.finish(()).await
 }
@@ -55,6 +57,7 @@ fn interaction(random: &Random, lead: i32, now: DateTime<Utc>) -> ActiveModel {
         notes: Set(Some(pick(random, &NOTES).to_owned())),
         lead_id: Set(lead),
         created_at: Set(now),
+        version: Set(1),
     }
 }
 

@@ -4,6 +4,7 @@
 //! belongs to one lead, who existed when it was noted, and never moves to another one. Sales reps
 //! note and correct interactions; managers also remove them.
 
+pub(crate) mod event;
 mod input;
 
 use crate::lead::Lead;
@@ -34,6 +35,10 @@ pub struct Model {
     pub lead_id: i32,
     /// When it was noted.
     pub created_at: DateTimeUtc,
+    /// Grows by one with each change. Answers that were kept before there were versions have none.
+    #[graphql(skip)]
+    #[serde(default)]
+    pub version: i32,
 }
 
 /// No relations: a lead is another service's.
@@ -160,13 +165,14 @@ impl InteractionMutation {
             return Ok(row);
         }
         let new = input.clone().into_row(ctx.service().clock.now())?;
-        ctx.service().must_exist("leads", "Lead", input.lead_id.0).await?;
+        let lead = leadview::known(ctx.service(), input.lead_id.0).await?;
         let mut change = ctx.change().await?;
         if let Some(row) = change.replay("createInteraction", key, &input).await? {
             return Ok(row);
         }
+        let lead = lead.hold(&change).await?;
         let row = new.insert(change.tx()).await?;
-        change.record("interaction.created", row.id, &row)?;
+        change.record_event("interaction.created", row.id, &row, &event::created(&row, lead.name()))?;
         change.finish(row).await
     }
 
@@ -182,8 +188,11 @@ impl InteractionMutation {
         if new == old {
             return Ok(old);
         }
+        let new = Model { version: old.version + 1, ..new };
         let new = new.into_active_model().reset_all().update(change.tx()).await?;
-        change.record("interaction.updated", new.id, &diff(&old, &new)?)?;
+        let lead = leadview::name(change.tx(), new.lead_id).await?;
+        let event = event::updated(&old, &new, lead);
+        change.record_event("interaction.updated", new.id, &diff(&old, &new)?, &event)?;
         change.finish(new).await
     }
 
@@ -196,7 +205,7 @@ impl InteractionMutation {
         let mut change = ctx.change().await?;
         let row = Entity::locked(change.tx(), id).await?;
         Entity::delete_by_id(row.id).exec(change.tx()).await?;
-        change.record("interaction.removed", row.id, &row)?;
+        change.record_event("interaction.removed", row.id, &row, &event::removed(&row))?;
         change.finish(true).await
     }
 }

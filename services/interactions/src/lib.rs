@@ -1,12 +1,14 @@
 //! The `interactions` subgraph owns what happened with leads: each call, e-mail and meeting, when
-//! it was and what was said. It does not own the leads: they are ids here, and the leads service
-//! says whether one exists. What an interaction is worth belongs to `scoring`.
+//! it was and what was said. It does not own the leads: they are ids here, and whether one exists
+//! its view of them says, else the leads service. What an interaction is worth belongs to `scoring`.
 
+mod cascade;
 mod demo;
 mod interaction;
 mod lead;
 
 use async_graphql::{EmptySubscription, MergedObject};
+use events::contract::LeadRemoved;
 use subgraph::{Policy, Role, Subgraph};
 
 /// What can be asked.
@@ -23,12 +25,14 @@ pub fn subgraph() -> Subgraph {
         .read(Role::SalesRep, &["interaction", "interactions", "interactionsByLead"])
         .allow(Role::SalesRep, &["createInteraction", "updateInteraction"])
         .allow(Role::Manager, &["removeInteraction"]);
-    Subgraph::new::<Query, Mutation, EmptySubscription, migrations::interactions::Migrator>(
+    let subgraph = Subgraph::new::<Query, Mutation, EmptySubscription, migrations::interactions::Migrator>(
         "interactions",
         4003,
         policy,
     )
+    .peer("accounts", 4001)
     .peer("leads", 4002)
     .table::<interaction::Entity>("interaction")
-    .demo(demo::load)
+    .demo(demo::load);
+    leadview::follow(subgraph).on::<LeadRemoved, cascade::Cascade>()
 }

@@ -1,11 +1,12 @@
 //! The demo data, on both databases.
 
-use sea_orm::{ConnectionTrait, DbErr, Statement};
+use events::{Envelope, outbox};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, Statement};
 use subgraph::{Clock, Random, Service};
 use testkit::TestDatabase;
 
 #[tokio::test]
-async fn demo_data_is_loaded_once_and_every_row_is_in_the_audit_log() {
+async fn demo_data_is_loaded_and_told_once_and_every_row_is_in_the_audit_log() {
     for database in TestDatabase::both() {
         let folder = tempfile::tempdir().unwrap();
         let flags = ["--port=0".into(), "--demo=true".into(), format!("--database-url={}", database.url())];
@@ -21,6 +22,12 @@ async fn demo_data_is_loaded_once_and_every_row_is_in_the_audit_log() {
             let audited = "SELECT count(*) AS n FROM audit_log WHERE actor = 'system' AND action = 'interaction.created'";
             let audited = count(service, audited).await.unwrap();
             assert_eq!((rows, leads, audited), (53, 15, 53), "{:?}", database.backend());
+            let outbox = outbox::Entity::find().all(service.db.read()).await.unwrap();
+            let told = outbox.iter().map(|row| serde_json::from_str::<Envelope>(&row.envelope).unwrap());
+            let told: Vec<_> = told.map(|event| (event.kind, event.batch, event.batchsize)).collect();
+            assert_eq!(told.len(), 53, "{:?}", database.backend());
+            let one_batch = ("interaction.created".to_owned(), told[0].1, Some(53));
+            assert!(told[0].1.is_some() && told.iter().all(|event| *event == one_batch), "{told:?}");
             service.db.close().await;
         }
     }

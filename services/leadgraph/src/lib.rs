@@ -5,14 +5,20 @@
 //! - [`provision`] finds, downloads or builds the router binary;
 //! - [`router`] runs it as a child process that cannot outlive the launcher;
 //! - [`migrate`] changes the schemas of all services' databases;
+//! - [`events`] shows what the services tell each other, [`rebuild`] fills what they know of each other again;
+//! - [`watch`] shows notifications in a terminal as they come;
 //! - [`up`] starts everything; [`services`] is the list of what that is.
 //!
 //! Unix only: the router has to die with the launcher.
 
 pub mod compose;
+pub mod events;
 pub mod migrate;
 pub mod provision;
+pub mod rebuild;
 pub mod router;
 pub mod services;
 pub mod supergraph;
+mod table;
 pub mod up;
+pub mod watch;

@@ -6,11 +6,14 @@ use anyhow::{Result, bail};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use leadgraph::{
     compose,
+    events::{EventsArgs, events},
     migrate::{MigrateArgs, migrate},
     provision::{self, RouterArgs},
+    rebuild::{RebuildArgs, rebuild},
     router::{BoundArgs, exec_bound},
     supergraph::SupergraphConfig,
     up::{UpArgs, up},
+    watch::{WatchArgs, watch},
 };
 use subgraph::{Environment, ignore_empty_variables, stop_signal, telemetry};
 
@@ -32,6 +35,12 @@ enum Command {
     Compose(ComposeArgs),
     /// Changes the schemas of all services' databases
     Migrate(MigrateArgs),
+    /// Shows what the services tell each other, and what of it could not be applied
+    Events(EventsArgs),
+    /// Fills what a service knows of others again from what they have
+    Rebuild(RebuildArgs),
+    /// Shows notifications as they come, until Ctrl-C
+    Watch(WatchArgs),
     /// The Apollo Router's binary
     #[command(subcommand)]
     Router(RouterCommand),
@@ -82,6 +91,9 @@ async fn run(cli: Cli) -> Result<()> {
             compose::write(&config, &config.root.join(compose::OUTPUT), args.check)
         }
         Command::Migrate(args) => migrate(&args).await,
+        Command::Events(args) => events(&args).await,
+        Command::Rebuild(args) => rebuild(&args).await,
+        Command::Watch(args) => watch(args).await,
         Command::Router(RouterCommand::Install(args)) => {
             // Dropping the provision ends the build
             let binary = tokio::select! {

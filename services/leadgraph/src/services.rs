@@ -17,6 +17,17 @@ pub fn all() -> Vec<Subgraph> {
     ]
 }
 
+/// The subgraph of this name, or every one.
+///
+/// # Errors
+/// There is none.
+pub fn named(name: Option<&str>) -> Result<Vec<Subgraph>> {
+    let mut services = all();
+    services.retain(|service| name.is_none_or(|name| service.name() == name));
+    ensure!(!services.is_empty(), "there is no service {}", name.unwrap_or_default());
+    Ok(services)
+}
+
 /// Every subgraph with the port that the embedded `supergraph.yaml` gives it.
 ///
 /// # Errors
@@ -36,6 +47,24 @@ pub fn with_ports() -> Result<Vec<(Subgraph, u16)>> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn whoever_keeps_a_view_can_ask_its_owner_for_all_of_it() {
+        let services = super::all();
+        for service in &services {
+            for (owner, kind) in service.views() {
+                assert!(
+                    service.peers().any(|peer| peer == owner),
+                    "{} does not know {owner}",
+                    service.name()
+                );
+                let owner = services.iter().find(|other| other.name() == owner).unwrap();
+                assert!(owner.has_snapshot(kind), "{} has no snapshot of {kind}", owner.name());
+            }
+        }
+        let views = services.iter().map(|service| service.views().count()).collect::<Vec<_>>();
+        assert_eq!(views, [0, 1, 2, 2, 2, 2]);
+    }
+
     #[test]
     fn every_subgraph_listens_where_the_router_looks_for_it() {
         for (subgraph, port) in super::with_ports().unwrap() {

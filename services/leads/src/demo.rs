@@ -2,6 +2,7 @@
 
 use crate::lead::{CreateLeadInput, LeadStatus, to_insert};
 use async_graphql::{InputType, Value};
+use events::contract::LeadCreated;
 use sea_orm::ActiveModelTrait;
 use serde::Deserialize;
 use subgraph::{Caller, Change, Error, Result, Service};
@@ -38,9 +39,11 @@ fn rows() -> Result<Vec<CreateLeadInput>> {
 /// Loads the demo data into an empty database.
 pub(crate) async fn load(service: Service) -> Result<()> {
     let mut change = Change::begin(&service, &Caller::system()).await?;
-    for input in rows()? {
+    let rows = rows()?;
+    change.begin_batch(rows.len());
+    for input in rows {
         let lead = to_insert(input.into_lead(change.at())?).insert(change.tx()).await?;
-        change.record("lead.created", lead.id, &lead)?;
+        change.record_event("lead.created", lead.id, &lead, &LeadCreated { lead: (&lead).into() })?;
     }
     change.finish(()).await
 }

@@ -6,14 +6,17 @@
 
 mod bulk;
 mod email;
+mod event;
 mod input;
 mod list;
 mod mutation;
+mod snapshot;
 
 use crate::{money::Cents, owner::User};
 use async_graphql::{ComplexObject, Context, Enum, ID, MergedObject, Object, SimpleObject};
 use input::fold_line;
 pub(crate) use input::{CreateLeadInput, to_insert};
+pub(crate) use snapshot::snapshot;
 use list::{LeadFilter, LeadOrder, LeadTotal};
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};

@@ -20,6 +20,7 @@ pub fn subgraph() -> Subgraph {
         "leads", 4002, policy,
     )
     .table::<lead::Entity>("lead")
+    .snapshot(lead::snapshot)
     .peer("accounts", 4001)
     .demo(demo::load)
 }

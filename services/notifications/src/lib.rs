@@ -5,10 +5,18 @@
 //! Notifications are a broadcast: every user sees every one, and read by one is read by all.
 
 use async_graphql::{MergedObject, MergedSubscription};
+use events::contract::{
+    InteractionCreated, InteractionUpdated, LeadCreated, LeadRemoved, NotificationCreated,
+    NotificationDeleted, NotificationUpdated, NotificationsUpdated, ScoreUpdated, ScoresRecalculated,
+    TaskCompleted,
+};
+use happened::Telling;
 use subgraph::{Policy, Role, Subgraph};
 
+mod happened;
 mod live;
 mod notification;
+mod socket_io;
 
 /// What can be asked.
 #[derive(Debug, Default, MergedObject)]
@@ -30,10 +38,30 @@ pub fn subgraph() -> Subgraph {
         .allow(Role::SalesRep, &["notificationCreated", "notificationUpdated"])
         .allow(Role::SalesRep, &["notificationDeleted", "notificationsBulkUpdated"])
         .allow(Role::Manager, &["deleteNotification"]);
-    Subgraph::new::<Query, Mutation, Subscription, migrations::notifications::Migrator>(
+    let subgraph = Subgraph::new::<Query, Mutation, Subscription, migrations::notifications::Migrator>(
         "notifications",
         4006,
         policy,
     )
-    .table::<notification::Entity>("notification")
+    .peer("accounts", 4001)
+    .peer("leads", 4002);
+    follow_others(leadview::follow(subgraph))
+        .table::<notification::Entity>("notification")
+        .live::<NotificationCreated>()
+        .live::<NotificationUpdated>()
+        .live::<NotificationDeleted>()
+        .live::<NotificationsUpdated>()
+        .beside("/socket.io", socket_io::mount)
+}
+
+/// What notifications are made of.
+fn follow_others(subgraph: Subgraph) -> Subgraph {
+    subgraph
+        .on::<LeadCreated, Telling>()
+        .on::<LeadRemoved, Telling>()
+        .on::<TaskCompleted, Telling>()
+        .on::<InteractionCreated, Telling>()
+        .on::<InteractionUpdated, Telling>()
+        .on::<ScoreUpdated, Telling>()
+        .on::<ScoresRecalculated, Telling>()
 }

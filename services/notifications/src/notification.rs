@@ -5,9 +5,10 @@
 //! - The lead it speaks of may be gone: then it names none.
 
 use async_graphql::{ComplexObject, Context, Enum, ID, Object, SimpleObject, dataloader::Loader};
+use events::contract::{self, BulkAction, NotificationDeleted, NotificationUpdated, NotificationsUpdated};
 use sea_orm::{
-    EntityTrait, IntoActiveModel, PaginatorTrait, QueryOrder, QuerySelect, Select, entity::prelude::*,
-    sea_query::ExprTrait,
+    ActiveEnum, EntityTrait, IntoActiveModel, PaginatorTrait, QueryOrder, QuerySelect, Select,
+    entity::prelude::*, sea_query::ExprTrait,
 };
 use serde::Serialize;
 use std::collections::HashMap;
@@ -40,6 +41,10 @@ pub(crate) struct Model {
     pub created_at: DateTimeUtc,
     /// When it was last marked as read, else when it happened.
     pub updated_at: DateTimeUtc,
+    /// The piece of bulk work it tells of; no other notification tells of the same.
+    #[graphql(skip)]
+    #[serde(skip)]
+    pub batch_id: Option<Uuid>,
 }
 
 /// What kind of thing happened.
@@ -73,6 +78,41 @@ impl Entity {
         let unknown = || Error::not_found("Notification", shortened(id));
         let uuid = Uuid::parse_str(id).map_err(|_| unknown())?;
         Self::find_by_id(uuid).lock_exclusive().one(tx).await?.ok_or_else(unknown)
+    }
+}
+
+/// As it is told to others.
+impl From<&Model> for contract::Notification {
+    fn from(row: &Model) -> Self {
+        let Model { id, kind, title, message, is_read, related_lead_id, sequence, .. } = row.clone();
+        let Model { created_at, updated_at, batch_id: _, .. } = *row;
+        let kind = kind.to_value();
+        Self { id, kind, title, message, is_read, related_lead_id, sequence, created_at, updated_at }
+    }
+}
+
+/// As it was told.
+impl TryFrom<contract::Notification> for Model {
+    type Error = Error;
+
+    fn try_from(told: contract::Notification) -> Result<Self> {
+        let contract::Notification { id, kind, title, message, is_read, related_lead_id, sequence, .. } =
+            told;
+        let kind = NotificationType::try_from_value(&kind)?;
+        let (created_at, updated_at) = (told.created_at, told.updated_at);
+        let batch_id = None;
+        Ok(Self {
+            id,
+            kind,
+            title,
+            message,
+            is_read,
+            related_lead_id,
+            sequence,
+            created_at,
+            updated_at,
+            batch_id,
+        })
     }
 }
 
@@ -178,7 +218,8 @@ impl NotificationMutation {
         row.is_read = sea_orm::Set(true);
         row.updated_at = sea_orm::Set(change.at());
         let after = row.update(change.tx()).await?;
-        change.record("notification.read", after.id, &diff(&before, &after)?)?;
+        let told = NotificationUpdated { notification: (&after).into() };
+        change.record_event("notification.read", after.id, &diff(&before, &after)?, &told)?;
         change.finish(after).await
     }
 
@@ -191,7 +232,8 @@ impl NotificationMutation {
         if count == 0 {
             return Ok(0);
         }
-        change.record("notification.read_all", "*", &serde_json::json!({ "count": count }))?;
+        let told = NotificationsUpdated { action: BulkAction::MarkAllRead, count };
+        change.record_event("notification.read_all", "*", &serde_json::json!({ "count": count }), &told)?;
         change.finish(count).await
     }
 
@@ -204,7 +246,7 @@ impl NotificationMutation {
         let mut change = ctx.change().await?;
         let row = Entity::named(&id, change.tx()).await?;
         row.clone().delete(change.tx()).await?;
-        change.record("notification.deleted", row.id, &row)?;
+        change.record_event("notification.deleted", row.id, &row, &NotificationDeleted { id: row.id })?;
         change.finish(true).await
     }
 }

@@ -1,11 +1,13 @@
 //! The scoring service: how warm each lead is, and what can be said about it in a few words.
 //!
-//! It owns scores, their history and summaries, by lead id. It does not own the leads: whether one
-//! exists only the leads service says, and this one answers for any id.
+//! It owns scores, their history and summaries, by lead id. It does not own the leads: it keeps a
+//! view of them, forgets what it has about one that is removed, and answers for any id.
 
 use async_graphql::{MergedObject, MergedSubscription};
+use events::contract::LeadRemoved;
 use subgraph::{Policy, Role, Subgraph};
 
+mod cascade;
 mod lead;
 mod recalculation;
 mod score;
@@ -29,6 +31,11 @@ pub fn subgraph() -> Subgraph {
         .read(Role::SalesRep, &["topLeads", "summaryJob"])
         .allow(Role::SalesRep, &["generateSummary", "recalculationProgress"])
         .allow(Role::Manager, &["recalculateAllScores", "regenerateSummaries"]);
-    Subgraph::new::<Query, Mutation, Subscription, migrations::scoring::Migrator>("scoring", 4005, policy)
-        .table::<lead::Entity>("lead_score")
+    let subgraph = Subgraph::new::<Query, Mutation, Subscription, migrations::scoring::Migrator>(
+        "scoring", 4005, policy,
+    )
+    .peer("accounts", 4001)
+    .peer("leads", 4002)
+    .table::<lead::Entity>("lead_score");
+    leadview::follow(subgraph).on::<LeadRemoved, cascade::Cascade>()
 }

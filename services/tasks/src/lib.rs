@@ -1,12 +1,14 @@
 //! The `tasks` subgraph owns what is to be done next with each lead: tasks that people made, tasks
 //! that were suggested, and what became of the suggestions. It does not own the leads: they are ids
-//! here, and the leads service says whether one exists.
+//! here, and whether one exists its view of them says, else the leads service.
 
+mod cascade;
 mod lead;
 mod recommendation;
 mod task;
 
 use async_graphql::{EmptySubscription, MergedObject};
+use events::contract::LeadRemoved;
 use subgraph::{Policy, Role, Subgraph};
 
 /// What can be asked.
@@ -25,7 +27,11 @@ pub fn subgraph() -> Subgraph {
         .allow(Role::SalesRep, &["createTask", "updateTask", "completeTask", "updateTaskSource"])
         .allow(Role::SalesRep, &["generateTaskRecommendations", "requestTaskRecommendations"])
         .allow(Role::Manager, &["removeTask"]);
-    Subgraph::new::<Query, Mutation, EmptySubscription, migrations::tasks::Migrator>("tasks", 4004, policy)
-        .peer("leads", 4002)
-        .table::<task::Entity>("task")
+    let subgraph = Subgraph::new::<Query, Mutation, EmptySubscription, migrations::tasks::Migrator>(
+        "tasks", 4004, policy,
+    )
+    .peer("accounts", 4001)
+    .peer("leads", 4002)
+    .table::<task::Entity>("task");
+    leadview::follow(subgraph).on::<LeadRemoved, cascade::Cascade>()
 }

@@ -5,6 +5,7 @@
 //! kind of suggestion, and is theirs once accepted. A dismissed task is kept. Sales reps do all of
 //! this; managers also remove.
 
+mod event;
 mod input;
 mod list;
 mod mutation;
@@ -51,6 +52,10 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     /// When it last changed.
     pub updated_at: DateTimeUtc,
+    /// Grows by one with each change. Answers that were kept before there were versions have none.
+    #[graphql(skip)]
+    #[serde(default)]
+    pub version: i32,
 }
 
 /// No relations: a lead is another service's.

@@ -60,7 +60,8 @@ pub(super) async fn rotate(
         .filter(Column::SessionId.eq(session.id))
         .filter(Column::ExpiresAt.lt(change.at()));
     old.exec(change.tx()).await?;
-    let (id, expires_at) = (session.id, expiry(service, change.at()));
+    // Tokens may have been given out when they lasted longer than now
+    let (id, expires_at) = (session.id, expiry(service, change.at()).max(session.expires_at));
     let mut longer = session.into_active_model();
     longer.expires_at = Set(expires_at);
     longer.update(change.tx()).await?;

@@ -1,7 +1,7 @@
 //! Changes of users.
 
 use super::{
-    Entity, Model,
+    Entity, Model, event,
     input::{CreateUserInput, UpdateUserInput},
 };
 use crate::{
@@ -30,7 +30,7 @@ impl UserMutation {
         let row = new.into_row(hash, change.at());
         match row.clone().insert(change.tx()).await {
             Ok(user) => {
-                change.record("user.created", user.id, &user)?;
+                change.record_event("user.created", user.id, &user, &event::created(&user))?;
                 change.finish(user).await
             }
             Err(error) => {
@@ -60,7 +60,7 @@ impl UserMutation {
         if let Some(reason) = ends_sessions(old, &new) {
             session::revoke_all(&mut change, id, None, reason).await?;
         }
-        change.record("user.updated", id, &diff(old, &new)?)?;
+        change.record_event("user.updated", id, &diff(old, &new)?, &event::updated(old, &new))?;
         change.finish(new).await
     }
 }

@@ -3,7 +3,8 @@
 use crate::server::{ADMIN, Server, login, on_both, refresh, tokens};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
+use testkit::TestDatabase;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_signs_in_is_known() {
@@ -105,6 +106,22 @@ async fn logging_out_ends_this_session_only() {
         assert!(server.takes(&there.token).await);
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_outlives_tokens_from_when_they_lasted_longer() {
+    for database in TestDatabase::both() {
+        let server = Server::start(&database, &["--demo", "true", "--jwt-expires-in", "365d"]).await.unwrap();
+        let first = server.login(ADMIN).await;
+        server.stop().await;
+        let server = Server::start(&database, &["--demo", "true"]).await.unwrap();
+        let second = tokens(&server.data("", &refresh(&first.refresh_token)).await["refreshToken"]);
+        server.data(&second.token, "mutation { logout }").await;
+        let told = server.rows("SELECT envelope FROM outbox WHERE kind = 'session.revoked'").await;
+        let event: Value = serde_json::from_str(told[0]["envelope"].as_str().unwrap()).unwrap();
+        assert_eq!(event["data"]["expiresAt"], "2027-01-15T12:01:00Z", "the first token's end and a minute");
+        server.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,6 +25,8 @@ async fn the_first_administrator_is_created_once() {
         assert_eq!(server.data(&boss, "{ users { id email role active } }").await["users"], users);
         let recorded = server.rows("SELECT actor FROM audit_log WHERE action = 'user.created'").await;
         assert_eq!(recorded, [json!({ "actor": "system" })]);
+        let told = server.rows("SELECT kind FROM outbox WHERE kind LIKE 'user.%'").await;
+        assert_eq!(told, [json!({ "kind": "user.created" })], "a changed password is nobody's business");
         server.stop().await;
     }
 }

@@ -37,6 +37,7 @@ impl CreateInteractionInput {
             notes: Set(notes.and_then(|notes| v.text("notes", &notes, MAX_NOTES))),
             lead_id: Set(lead_id.0),
             created_at: Set(now),
+            version: Set(1),
         };
         v.finish()?;
         Ok(row)
@@ -88,7 +89,7 @@ mod tests {
 
     fn row() -> Model {
         let (id, kind, date) = (Id(1), InteractionType::Call, NOW - TimeDelta::days(1));
-        Model { id, kind, date, notes: Some("said".into()), lead_id: 1, created_at: NOW }
+        Model { id, kind, date, notes: Some("said".into()), lead_id: 1, created_at: NOW, version: 1 }
     }
 
     fn unchanged() -> UpdateInteractionInput {

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::owner;
 use async_graphql::{Context, Object, SimpleObject};
+use events::contract::LeadCreated;
 use sea_orm::{EntityTrait, TryInsertResult, sea_query::OnConflict};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
@@ -131,8 +132,11 @@ async fn insert_fresh(change: &mut Change, fresh: &[Model]) -> Result<HashMap<St
             created.extend(leads.into_iter().map(|lead| (lead.email_key.clone(), lead)));
         }
     }
+    if !created.is_empty() {
+        change.begin_batch(created.len());
+    }
     for lead in fresh.iter().filter_map(|lead| created.get(&lead.email_key)) {
-        change.record("lead.created", lead.id, lead)?;
+        change.record_event("lead.created", lead.id, lead, &LeadCreated { lead: lead.into() })?;
     }
     Ok(created)
 }

@@ -3,10 +3,12 @@
 use super::{
     Entity, Model,
     email::{must_be_free, taken},
+    event,
     input::{CreateLeadInput, UpdateLeadInput, to_insert},
 };
 use crate::owner;
 use async_graphql::{Context, Object};
+use events::contract::{LeadCreated, LeadRemoved};
 use sea_orm::{ActiveModelTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QuerySelect};
 use subgraph::{Caller, Change, ContextExt, Error, Id, Result, RowId, Service, diff};
 
@@ -42,7 +44,7 @@ impl SingleMutation {
         let email = new.email_key.clone();
         match to_insert(new).insert(change.tx()).await {
             Ok(lead) => {
-                change.record("lead.created", lead.id, &lead)?;
+                change.record_event("lead.created", lead.id, &lead, &LeadCreated { lead: (&lead).into() })?;
                 change.finish(lead).await
             }
             Err(error) => {
@@ -73,7 +75,8 @@ impl SingleMutation {
         let mut change = ctx.change().await?;
         let lead = locked(change.tx(), id).await?;
         Entity::delete_by_id(lead.id).exec(change.tx()).await?;
-        change.record("lead.removed", lead.id, &lead)?;
+        let removed = LeadRemoved { id: lead.id.0, version: lead.version + 1 };
+        change.record_event("lead.removed", lead.id, &lead, &removed)?;
         change.finish(true).await
     }
 
@@ -129,7 +132,8 @@ async fn save(service: &Service, mut change: Change, old: Model, new: Model, act
     let email = new.email_key.clone();
     match new.into_active_model().reset_all().update(change.tx()).await {
         Ok(lead) => {
-            change.record(action, lead.id, &diff(&old, &lead)?)?;
+            let updated = event::updated(&old, &lead)?;
+            change.record_event(action, lead.id, &diff(&old, &lead)?, &updated)?;
             change.finish(lead).await
         }
         Err(error) => {

@@ -51,6 +51,7 @@ impl CreateTaskInput {
             lead_id: lead_id.0,
             created_at: now,
             updated_at: now,
+            version: 1,
         };
         v.finish()?;
         Ok(task)

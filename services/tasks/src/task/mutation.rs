@@ -1,7 +1,7 @@
 //! Changes of tasks.
 
 use super::{
-    Entity, Model, TaskSource,
+    Entity, Model, TaskSource, event,
     input::{CreateTaskInput, UpdateTaskInput, to_insert},
 };
 use async_graphql::{Context, Object};
@@ -28,13 +28,14 @@ impl TaskMutation {
             return Ok(task);
         }
         let new = input.clone().into_task(ctx.service().clock.now())?;
-        ctx.service().must_exist("leads", "Lead", new.lead_id).await?;
+        let lead = leadview::known(ctx.service(), new.lead_id).await?;
         let mut change = ctx.change().await?;
         if let Some(task) = change.replay("createTask", key, &input).await? {
             return Ok(task);
         }
+        let lead = lead.hold(&change).await?;
         let task = to_insert(new).insert(change.tx()).await?;
-        change.record("task.created", task.id, &task)?;
+        change.record_event("task.created", task.id, &task, &event::created(&task, lead.name()))?;
         change.finish(task).await
     }
 
@@ -47,7 +48,7 @@ impl TaskMutation {
         let change = ctx.change().await?;
         let old = Entity::locked(change.tx(), input.id).await?;
         let new = input.apply(&old, change.at())?;
-        save(change, old, new, "task.updated").await
+        save(change, old, new).await
     }
 
     /// Marks a task as done. Doing it again changes nothing.
@@ -59,7 +60,7 @@ impl TaskMutation {
         let change = ctx.change().await?;
         let old = Entity::locked(change.tx(), id).await?;
         let new = old.clone().with_completed(true, change.at());
-        save(change, old, new, "task.completed").await
+        save(change, old, new).await
     }
 
     /// MANUAL accepts, DISMISSED dismisses (kept, never deleted), AI_SUGGESTED undoes either; only
@@ -73,7 +74,7 @@ impl TaskMutation {
         let change = ctx.change().await?;
         let old = Entity::locked(change.tx(), task_id).await?;
         let new = old.clone().with_source(source)?;
-        save(change, old, new, "task.updated").await
+        save(change, old, new).await
     }
 
     /// Removes a task, for good. True when it is gone.
@@ -85,18 +86,25 @@ impl TaskMutation {
         let mut change = ctx.change().await?;
         let task = Entity::locked(change.tx(), id).await?;
         Entity::delete_by_id(task.id).exec(change.tx()).await?;
-        change.record("task.removed", task.id, &task)?;
+        change.record_event("task.removed", task.id, &task, &event::removed(&task))?;
         change.finish(true).await
     }
 }
 
-/// Saves `new` in the place of `old`; nothing happens when they are the same.
-async fn save(mut change: Change, old: Model, new: Model, action: &str) -> Result<Model> {
+/// Saves `new` in the place of `old` as its next version; nothing happens when they are the same. Whatever makes a
+/// task done is its completion.
+async fn save(mut change: Change, old: Model, new: Model) -> Result<Model> {
     if new == old {
         return Ok(old);
     }
-    let new = Model { updated_at: change.at(), ..new };
+    let new = Model { version: old.version + 1, updated_at: change.at(), ..new };
     let new = new.into_active_model().reset_all().update(change.tx()).await?;
-    change.record(action, new.id, &diff(&old, &new)?)?;
+    let lead = leadview::name(change.tx(), new.lead_id).await?;
+    let details = diff(&old, &new)?;
+    if new.completed && !old.completed {
+        change.record_event("task.completed", new.id, &details, &event::completed(&new, lead))?;
+    } else {
+        change.record_event("task.updated", new.id, &details, &event::updated(&old, &new, lead))?;
+    }
     change.finish(new).await
 }

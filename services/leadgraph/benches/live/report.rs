@@ -1,0 +1,64 @@
+//! What is printed, and whether the limits are kept.
+
+/// The measures that were printed.
+#[derive(Default)]
+pub struct Report {
+    broken: bool,
+}
+
+impl Report {
+    /// Prints what the next lines are about.
+    pub fn begin(&mut self, title: &str) {
+        println!("\n{title}");
+    }
+
+    /// A measure that has a limit above.
+    pub fn at_most(&mut self, name: &str, value: f64, limit: f64, unit: &str) {
+        self.judge(name, value, unit, &format!("at most {limit:.1}"), value <= limit);
+    }
+
+    /// A measure that has a limit below.
+    pub fn at_least(&mut self, name: &str, value: f64, limit: f64, unit: &str) {
+        self.judge(name, value, unit, &format!("at least {limit:.1}"), value >= limit);
+    }
+
+    /// A measure to compare with.
+    pub fn beside(&mut self, name: &str, value: f64, unit: &str) {
+        println!("  {name:<58} {value:>10.2} {unit}");
+    }
+
+    fn judge(&mut self, name: &str, value: f64, unit: &str, limit: &str, kept: bool) {
+        let verdict = if kept { "ok" } else { "LIMIT BROKEN" };
+        println!("  {name:<58} {value:>10.2} {unit:<9} {limit}: {verdict}");
+        self.broken |= !kept;
+    }
+
+    /// Whether all limits are kept.
+    pub fn all_kept(&self) -> bool {
+        !self.broken
+    }
+}
+
+/// The value below which this share of the samples lies, 0.5 for the median.
+///
+/// # Panics
+/// Without samples.
+pub fn quantile(samples: &[f64], share: f64) -> f64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    // Of 300 samples the third largest is the one at 0.99
+    let above =
+        sorted.iter().enumerate().take_while(|(index, _)| as_f64(*index) < as_f64(sorted.len()) * share);
+    sorted[above.count().saturating_sub(1)]
+}
+
+/// The median.
+pub fn median(samples: &[f64]) -> f64 {
+    quantile(samples, 0.5)
+}
+
+/// Counts are far below where this is inexact.
+#[expect(clippy::cast_precision_loss, reason = "a count of sockets or samples")]
+pub fn as_f64(count: usize) -> f64 {
+    count as f64
+}
