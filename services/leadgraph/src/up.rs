@@ -11,7 +11,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use futures_util::future::{join_all, select_all};
 use secrecy::ExposeSecret;
-use subgraph::{Config, Environment, Running, Subgraph, stop_signal};
+use subgraph::{Config, Environment, Running, Subgraph, raise_descriptor_limit, stop_signal};
 
 use crate::{
     compose,
@@ -87,6 +87,7 @@ impl UpArgs {
 /// In words for whoever starts it: a taken port, a folder that cannot be written or is in use, a
 /// missing router, or a part that ended by itself.
 pub async fn up(args: UpArgs) -> Result<()> {
+    raise_descriptor_limit();
     let services = args.services()?;
     check_ports(&args, &services)?;
     let _lock = lock_folder(&args)?;

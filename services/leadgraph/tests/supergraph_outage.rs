@@ -16,6 +16,7 @@ use tokio::time::sleep;
 
 testkit::on_both_databases!(
     a_dead_service_costs_its_own_fields_only,
+    work_on_leads_that_are_known_goes_on_without_leads,
     a_service_that_starts_without_accounts_verifies_tokens,
     work_that_needs_a_dead_service_is_refused_and_changes_nothing,
     half_an_answer_is_none_and_a_refusal_is_one,
@@ -93,15 +94,33 @@ async fn a_service_that_starts_without_accounts_verifies_tokens(mut supergraph: 
     assert_eq!(code(&refused), Some("UNAUTHENTICATED"), "{refused:#}");
 }
 
+async fn work_on_leads_that_are_known_goes_on_without_leads(mut supergraph: Supergraph) {
+    let admin = prepared(&supergraph).await;
+    supergraph.settled().await;
+    supergraph.kill("leads");
+    for query in [
+        r#"mutation { createTask(input: {title: "Call", leadId: 1}) { id } }"#,
+        r#"mutation { createInteraction(createInteractionInput:
+            {type: CALL, date: "2026-01-15T12:00:00Z", leadId: 1}) { id } }"#,
+    ] {
+        supergraph.data(&admin, query, json!({})).await;
+    }
+    supergraph.restart("leads").await;
+    let page = supergraph
+        .data(&admin, "{ lead(id: 1) { tasks { title } interactions { notes } } }", json!({}))
+        .await;
+    assert_eq!(page["lead"]["tasks"], json!([{ "title": "Call" }]));
+}
+
 async fn work_that_needs_a_dead_service_is_refused_and_changes_nothing(mut supergraph: Supergraph) {
     let admin = prepared(&supergraph).await;
     let before = supergraph.row_counts().await;
     for (dead, query) in [
-        ("leads", r#"mutation { createTask(input: {title: "Call", leadId: 1}) { id } }"#),
+        ("leads", r#"mutation { createTask(input: {title: "Call", leadId: 999999}) { id } }"#),
         (
             "leads",
             r#"mutation { createInteraction(createInteractionInput:
-                {type: CALL, date: "2026-01-15T12:00:00Z", leadId: 1}) { id } }"#,
+                {type: CALL, date: "2026-01-15T12:00:00Z", leadId: 999999}) { id } }"#,
         ),
         ("accounts", r#"mutation { assignLead(id: 2, ownerId: "2") { id } }"#),
     ] {

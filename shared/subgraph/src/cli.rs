@@ -1,6 +1,6 @@
 //! The command line every service binary has.
 
-use crate::{builder::Subgraph, config::Config, telemetry};
+use crate::{builder::Subgraph, config::Config, descriptors, telemetry};
 use anyhow::{Context, bail, ensure};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, builder::Resettable};
 use secrecy::ExposeSecret;
@@ -119,6 +119,7 @@ impl Subgraph {
 
 async fn serve(subgraph: &Subgraph, config: Config) -> anyhow::Result<()> {
     telemetry::init(config.environment, "warn,leadgraph=info");
+    descriptors::raise_limit();
     // Listened for from the beginning: who sees it ready may ask it to stop at once
     let mut stop = std::pin::pin!(stop_signal());
     let mut running = tokio::select! {

@@ -13,6 +13,7 @@ use sea_orm::{
 };
 use std::{
     collections::{HashMap, VecDeque},
+    fs, io,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock, Weak},
     time::Duration,
@@ -74,6 +75,7 @@ impl LocalBus {
         if let Some(bus) = open.get(&key).and_then(Weak::upgrade) {
             return Ok(bus);
         }
+        create_private(&key).with_context(help)?;
         let write = connect(&key, 1).await.with_context(help)?;
         write.execute_unprepared(TABLES).await.with_context(help)?;
         let read = connect(&key, 4).await.with_context(help)?;
@@ -98,6 +100,19 @@ impl LocalBus {
         let old = format!("DELETE FROM log WHERE appended_at < unixepoch() - {KEPT_DAYS} * 86400");
         self.write.execute_unprepared(&old).await?;
         Ok(())
+    }
+}
+
+/// Makes the file for its owner alone: there are personal data in it, and SQLite would let everyone read it. One that
+/// is there is not touched: to open and close a SQLite file beside SQLite takes its locks away.
+fn create_private(path: &Path) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 

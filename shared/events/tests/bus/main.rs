@@ -236,3 +236,16 @@ async fn a_file_keeps_its_identity_and_another_file_has_another() {
     assert_eq!(identities["one"][0], identities["one"][1]);
     assert_ne!(identities["one"][0], identities["two"][0]);
 }
+
+/// There are personal data in it.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_is_its_owners_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bus = LocalBus::open(&folder.path().join("log")).await.expect("a bus");
+    bus.append(&[event("lead/1", 0)]).await.expect("appended");
+    for entry in std::fs::read_dir(folder.path()).expect("the folder").flatten() {
+        let mode = std::os::unix::fs::MetadataExt::mode(&entry.metadata().expect("its metadata"));
+        assert_eq!(mode & 0o077, 0, "{}", entry.path().display());
+    }
+}
