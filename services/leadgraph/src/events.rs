@@ -51,12 +51,11 @@ pub struct ShowArgs {
 
 /// What to try again.
 #[derive(Args, Clone, Debug)]
-#[group(id = "which", required = true, multiple = false, args = ["id", "all"])]
 pub struct ReplayArgs {
     /// Which service [default: all]
     pub service: Option<String>,
     /// This event
-    #[arg(long)]
+    #[arg(long, required_unless_present = "all", conflicts_with = "all")]
     pub id: Option<Uuid>,
     /// All that are parked
     #[arg(long)]

@@ -33,7 +33,8 @@ async fn count(db: &DatabaseConnection, from: &str) -> i64 {
 /// Takes from interactions what it knows of others, as if it had never been told, and gives it what nobody has.
 async fn damage(db: &DatabaseConnection) {
     let ghost = "INSERT INTO lead_view (id, version, first_name, last_name, has_phone) VALUES (999, 4, 'A', 'B', false)";
-    let tombstone = "UPDATE lead_view SET removed_at = updated_at WHERE id = 5";
+    let tombstone = "UPDATE lead_view SET removed_at = updated_at, first_name = NULL, last_name = NULL, status = NULL, \
+                     has_phone = false, location = NULL, owner_id = NULL, budget_cents = NULL WHERE id = 5";
     execute(
         db,
         &[

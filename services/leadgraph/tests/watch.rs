@@ -179,7 +179,7 @@ async fn a_reader_that_has_seen_enough_ends_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_work_ends_with_words() {
     let stand = Stand::start(&["accounts", "leads"], None, &[]).await;
-    let [here, _] = addresses(&stand);
+    let here = format!("--url=http://{}", stand.address("accounts"));
     let no_graphql = format!("--notifications-url=ws://{}", stand.address("leads"));
     for (args, words) in [
         ([&*here, "--email=test@example.com", "--password=wrong"].as_slice(), "cannot sign in: "),

@@ -1,5 +1,8 @@
 //! A database from before notifications were made by events goes on with the next sequence.
 
+// Clippy knows by this that its helpers belong to tests too
+#![cfg(test)]
+
 use events::{Bus, Envelope, LocalBus, contract::ScoresRecalculated, outbox};
 use notifications::subgraph;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, prelude::Uuid};
@@ -38,6 +41,21 @@ async fn sequences(db: &DatabaseConnection) -> Vec<i32> {
     rows.await.unwrap().iter().map(|row| row.try_get("", "sequence").unwrap()).collect()
 }
 
+/// An event that makes a notification.
+fn recalculated() -> outbox::Model {
+    let (event, now) = (ScoresRecalculated { count: 7, failed: 0 }, Clock::System.now());
+    let envelope = Envelope::new(&event, Uuid::from_u128(1), now, "system".into(), None).unwrap();
+    outbox::Model {
+        position: 0,
+        id: envelope.id,
+        kind: envelope.kind.clone(),
+        envelope: serde_json::to_string(&envelope).unwrap(),
+        created_at: now,
+        published_at: None,
+        keep_until: None,
+    }
+}
+
 async fn goes_on(database: TestDatabase) {
     let folder = tempfile::tempdir().unwrap();
     TestKeys::shared().install(folder.path(), "notifications");
@@ -57,19 +75,8 @@ async fn goes_on(database: TestDatabase) {
     .unwrap();
 
     let running = subgraph.start_with(config, Clock::System, Random::System).await.unwrap();
-    let (event, now) = (ScoresRecalculated { count: 7, failed: 0 }, Clock::System.now());
-    let envelope = Envelope::new(&event, Uuid::from_u128(1), now, "system".into(), None).unwrap();
-    let row = outbox::Model {
-        position: 0,
-        id: envelope.id,
-        kind: envelope.kind.clone(),
-        envelope: serde_json::to_string(&envelope).unwrap(),
-        created_at: now,
-        published_at: None,
-        keep_until: None,
-    };
     let bus = LocalBus::open(&folder.path().join("events.sqlite")).await.unwrap();
-    bus.append(&[row]).await.unwrap();
+    bus.append(&[recalculated()]).await.unwrap();
     for _ in 0..300 {
         if sequences(&db).await.len() > 1 {
             break;

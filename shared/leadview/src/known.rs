@@ -43,7 +43,7 @@ impl Known {
 
 /// A row that no removal can change until the transaction ends.
 async fn locked(change: &Change, id: i32) -> Result<Option<Model>> {
-    Ok(Entity::find_by_id(id)/*M*/.one(change.tx()).await?)
+    Ok(Entity::find_by_id(id).lock_shared().one(change.tx()).await?)
 }
 
 /// Adds what the leads service answered, unless an event was faster.

@@ -17,5 +17,3 @@ mod protocol;
 mod slow;
 #[path = "live/stage.rs"]
 mod stage;
-#[path = "live/tmp.rs"]
-mod tmp;

@@ -7,6 +7,7 @@ mod bin_path;
 mod clients;
 mod database;
 mod eventually;
+pub mod faults;
 pub mod invariants;
 pub mod load;
 mod ports;

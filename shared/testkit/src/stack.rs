@@ -217,14 +217,34 @@ impl Stack {
         self.replicas.last_mut().expect("it was just added")
     }
 
+    /// Kills the replica of a service that was added last; clients know it no longer.
+    ///
+    /// # Panics
+    /// When it has no more than one.
+    pub fn retire(&mut self, service: &str) {
+        let of_service = |it: &Replica| it.name() == service;
+        let (first, last) =
+            (self.replicas.iter().position(of_service), self.replicas.iter().rposition(of_service));
+        let index =
+            last.filter(|_| first != last).unwrap_or_else(|| panic!("{service} has no other replica"));
+        let mut replica = self.replicas.remove(index);
+        self.client.no_longer(service, replica.port());
+        replica.kill();
+    }
+
     /// What a service says of its health; nothing when it does not answer.
     pub async fn health(&self, service: &str) -> Option<Value> {
         self.client.get(service, "/health/ready").await.and_then(|text| serde_json::from_str(&text).ok())
     }
 
-    /// What a service counts, in Prometheus' format; nothing when it does not answer.
-    pub async fn metrics(&self, service: &str) -> Option<String> {
-        self.client.get(service, "/metrics").await
+    /// The sum of a metric over all its labels; nothing when the service does not answer or does not have it.
+    pub async fn metric(&self, service: &str, name: &str) -> Option<f64> {
+        let text = self.client.get(service, "/metrics").await?;
+        let samples = text.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name).filter(|rest| rest.starts_with([' ', '{']))?;
+            rest.rsplit_once(' ')?.1.parse::<f64>().ok()
+        });
+        samples.reduce(|sum, value| sum + value)
     }
 
     /// The bus between the services, to read from it and write to it.

@@ -112,7 +112,7 @@ struct Outcome {
 struct Creating {
     url: String,
     token: String,
-    client: reqwest::Client,
+    client: &'static reqwest::Client,
 }
 
 impl Creating {

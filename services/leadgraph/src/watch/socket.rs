@@ -106,6 +106,11 @@ impl Socket {
 }
 
 async fn open(url: &str) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, Ended> {
+    if !url.starts_with("ws://") && !url.starts_with("wss://") {
+        return Err(Ended::lasting(format!(
+            "{url} is no address of a WebSocket: it begins with ws:// or wss://"
+        )));
+    }
     let mut request = url.into_client_request().map_err(|error| refused(url, &error))?;
     request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     // Small messages that somebody waits for
@@ -126,7 +131,7 @@ fn refused(url: &str, error: &tungstenite::Error) -> Ended {
         }
         tungstenite::Error::Http(answer) if answer.status().is_client_error() => other(),
         tungstenite::Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(_)) => other(),
-        _ => Ended::passing(format!("nothing answers at {url} ({error})")),
+        _ => Ended::passing(format!("cannot connect to {url} ({error})")),
     }
 }
 

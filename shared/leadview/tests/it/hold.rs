@@ -84,7 +84,7 @@ async fn a_snapshot_fills_in_what_is_missing_and_brings_nobody_back() {
         apply(service, LeadCreated { lead: Lead { version: 7, ..newer.clone() } }).await;
         remove(service, 3).await;
         let mut change = begin(service).await;
-        for (lead, changes) in [(new, true), (newer, false), (gone, false)] {
+        for (lead, changes) in [(new, true), (newer, false), (Lead { version: 40, ..gone }, false)] {
             let row = LeadUpdated { lead, changed: Vec::new() };
             assert_eq!(<LeadView as View<_>>::refill(&mut change, &row).await.unwrap(), changes);
         }

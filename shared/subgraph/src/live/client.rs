@@ -6,7 +6,7 @@
 use super::{
     LiveLimits,
     frame::Frame,
-    group::Seat,
+    group::{Rendered, Seat},
     protocol::{self, Closing},
 };
 use std::{
@@ -57,7 +57,7 @@ pub(crate) enum Begun {
     TooMany,
 }
 
-/// What came of giving a client an event.
+/// What came of giving a client events.
 pub(crate) enum Pushed {
     /// It will be written.
     Yes,
@@ -73,6 +73,8 @@ struct State {
     bytes: usize,
     /// The socket's task.
     socket: Option<Waker>,
+    /// Whether that knows that there is something to do.
+    woken: bool,
     /// Those who replay, and wait for room.
     waiting: Vec<Waker>,
     operations: Vec<Operation>,
@@ -85,8 +87,13 @@ impl State {
     fn push(&mut self, frame: Frame) {
         self.bytes += frame.bytes();
         self.frames.push_back(frame);
-        if let Some(socket) = self.socket.take() {
-            socket.wake();
+        self.wake();
+    }
+
+    fn wake(&mut self) {
+        if let Some(socket) = self.socket.as_ref().filter(|_| !self.woken) {
+            socket.wake_by_ref();
+            self.woken = true;
         }
     }
 
@@ -130,25 +137,22 @@ impl Client {
         self.state().push(Frame::Ping);
     }
 
-    /// Queues an event for a subscription, or ends that when there is no room.
-    pub fn push_event(
-        &self,
-        number: u64,
-        id: &Arc<str>,
-        payload: &Arc<str>,
-        sequence: Option<i64>,
-    ) -> Pushed {
+    /// Queues events for a subscription that has all up to `after`, or ends it when there is no room.
+    pub fn push_events(&self, number: u64, id: &Arc<str>, after: i64, events: &[Rendered]) -> Pushed {
         let mut state = self.state();
         if state.position(number).is_none() {
             return Pushed::Gone;
         }
-        if !self.is_full(&state) {
-            state.push(Frame::Next { id: id.clone(), payload: payload.clone() });
-            return Pushed::Yes;
+        for event in events.iter().filter(|event| event.sequence.is_none_or(|sequence| sequence > after)) {
+            if !self.is_full(&state) {
+                state.push(Frame::Next { id: id.clone(), payload: event.payload.clone() });
+                continue;
+            }
+            let missed = protocol::error(id, &[protocol::missed(event.sequence)]);
+            state.push(Frame::Text(missed.into()));
+            return state.take(number).map_or(Pushed::Gone, Pushed::Missed);
         }
-        let Some(operation) = state.take(number) else { return Pushed::Gone };
-        state.push(Frame::Text(protocol::error(id, &[protocol::missed(sequence)]).into()));
-        Pushed::Missed(operation)
+        Pushed::Yes
     }
 
     /// Queues a replayed event; false when the operation has ended. Wait for room before.
@@ -251,6 +255,7 @@ impl Client {
     /// Remembers whom to wake, and tells why the socket is to be closed, if it is.
     pub fn watch(&self, cx: &Context<'_>) -> Option<Closing> {
         let mut state = self.state();
+        state.woken = false;
         match &mut state.socket {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
@@ -263,6 +268,10 @@ impl Client {
         let mut state = self.state();
         let frame = state.frames.pop_front()?;
         state.bytes -= frame.bytes();
+        if state.frames.is_empty() {
+            // The room of the last burst is not kept for the next
+            state.frames = VecDeque::new();
+        }
         if !state.waiting.is_empty()
             && state.frames.len() <= self.max_frames / 2
             && state.bytes <= self.max_bytes / 2
@@ -288,8 +297,6 @@ impl Client {
 fn close(state: &mut State, closing: Closing) {
     if state.closing.is_none() && !state.ended {
         state.closing = Some(closing);
-        if let Some(socket) = state.socket.take() {
-            socket.wake();
-        }
+        state.wake();
     }
 }

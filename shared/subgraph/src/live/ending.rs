@@ -31,7 +31,7 @@ impl Ending {
     }
 
     /// Says goodbye. Neither a peer that takes nothing nor one that goes on talking makes this long.
-    pub async fn carry_out(self, mut socket: WebSocketStream) {
+    pub async fn carry_out(self, mut socket: Box<WebSocketStream>) {
         let _ = timeout(CLOSE_TIMEOUT, async move { self.say(&mut socket).await }).await;
     }
 

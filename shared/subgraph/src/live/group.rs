@@ -47,6 +47,14 @@ pub(crate) struct Seat {
     number: u64,
 }
 
+/// An event as it is told the members of a group.
+pub(crate) struct Rendered {
+    /// Its place in the list that clients resume from, where there is one.
+    pub sequence: Option<i64>,
+    /// The answer as JSON.
+    pub payload: Arc<str>,
+}
+
 /// What came of an attempt to become a member.
 pub(crate) enum Seated {
     /// It gets everything after its place from now on.
@@ -95,38 +103,32 @@ impl Group {
         }
     }
 
-    /// Gives every member what was made of an event; nothing when it is not for them.
-    pub async fn deliver(&self, sequence: Option<i64>, payload: Option<&Arc<str>>) {
+    /// Gives every member what was made of the events up to `last`.
+    pub async fn deliver(&self, last: Option<i64>, events: &[Rendered]) {
         for shard in &self.shards {
-            if self.deliver_to(shard, sequence, payload) >= MANY {
+            if self.deliver_to(shard, last, events) >= MANY {
                 tokio::task::yield_now().await;
             }
         }
     }
 
-    fn deliver_to(&self, shard: &Mutex<Shard>, sequence: Option<i64>, payload: Option<&Arc<str>>) -> usize {
-        let mut ended = Vec::new();
+    fn deliver_to(&self, shard: &Mutex<Shard>, last: Option<i64>, events: &[Rendered]) -> usize {
+        let mut missed = Vec::new();
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        shard.last = shard.last.max(sequence);
-        let Some(payload) = payload else { return 0 };
-        shard.members.retain(|number, member| {
-            if sequence.is_some_and(|sequence| sequence <= member.after) {
-                return true;
-            }
-            match member.client.push_event(*number, &member.id, payload, sequence) {
+        shard.last = shard.last.max(last);
+        shard.members.retain(|number, Member { client, id, after }| {
+            match client.push_events(*number, id, *after, events) {
                 Pushed::Yes => return true,
-                Pushed::Missed(operation) => {
-                    self.hub.metrics.missed.inc();
-                    ended.push(operation);
-                }
+                Pushed::Missed(operation) => missed.push(operation),
                 Pushed::Gone => {}
             }
             false
         });
         let members = shard.members.len();
         drop(shard);
+        self.hub.metrics.missed.inc_by(missed.len() as u64);
         // Only now: leaving takes the lock
-        drop(ended);
+        drop(missed);
         members
     }
 }

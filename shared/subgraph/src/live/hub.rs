@@ -3,7 +3,7 @@
 use super::{
     Item,
     follow::Rendering,
-    group::Group,
+    group::{Group, Rendered},
     operation::{Key, LiveOperation},
 };
 use crate::{graphql::Endpoint, metrics::LiveMetrics};
@@ -21,6 +21,8 @@ use tokio::time::timeout;
 const POLL: Duration = Duration::from_secs(1);
 /// Events read at once.
 const PAGE: u64 = 200;
+/// Events that are told together: each client is woken once for all of them, and the first waits for the last.
+const BATCH: usize = 16;
 /// Groups for which one event is made into an answer at the same time.
 const AT_ONCE: usize = 16;
 
@@ -70,13 +72,15 @@ impl Hub {
         }
     }
 
-    /// Who follows this item. Whoever comes later gets those after it.
-    fn followers(&self, item: &Item) -> Vec<Arc<Group>> {
+    /// Who follows any of these items. Whoever comes later gets those after them.
+    fn followers(&self, items: &[Arc<Item>]) -> Vec<Arc<Group>> {
         let mut groups = self.groups();
-        if let Some(sequence) = item.sequence {
-            groups.last.insert(item.kind, sequence);
+        for item in items {
+            if let Some(sequence) = item.sequence {
+                groups.last.insert(item.kind, sequence);
+            }
         }
-        let of_kind = groups.by_key.iter().filter(|(key, _)| key.kind == item.kind);
+        let of_kind = groups.by_key.iter().filter(|(key, _)| items.iter().any(|item| item.kind == key.kind));
         of_kind.filter_map(|(_, group)| group.upgrade()).collect()
     }
 }
@@ -100,10 +104,10 @@ pub(crate) async fn run(endpoint: Endpoint, mut position: i64) {
         match outbox::after(service.db.read(), position, &service.live_kinds, PAGE).await {
             Ok(rows) => {
                 failing = false;
-                for row in &rows {
-                    happen(&endpoint, row).await;
-                    position = row.position;
+                for rows in rows.chunks(BATCH) {
+                    happen(&endpoint, rows).await;
                 }
+                position = rows.last().map_or(position, |row| row.position);
                 if !rows.is_empty() {
                     continue;
                 }
@@ -119,26 +123,40 @@ pub(crate) async fn run(endpoint: Endpoint, mut position: i64) {
     }
 }
 
-async fn happen(endpoint: &Endpoint, row: &outbox::Model) {
-    let service = &endpoint.service;
-    let kind = service.live_kinds.iter().find(|kind| **kind == row.kind);
-    let (Some(kind), Ok(envelope)) = (kind, serde_json::from_str::<Envelope>(&row.envelope)) else {
-        tracing::error!(
-            subgraph = service.name,
-            position = row.position,
-            "the outbox has a row that is no event"
-        );
-        return;
-    };
-    let sequence = envelope.sequence.as_deref().and_then(|sequence| sequence.parse().ok());
-    let item = Arc::new(Item { kind, position: row.position, sequence, envelope });
-    // Nobody may be listening
-    let _ = service.live.items.send(item.clone());
-    let groups = stream::iter(service.live.hub.followers(&item));
-    groups
-        .for_each_concurrent(AT_ONCE, async |group: Arc<Group>| {
+/// Tells everybody who follows them of some events.
+async fn happen(endpoint: &Endpoint, rows: &[outbox::Model]) {
+    let live = &endpoint.service.live;
+    let items: Vec<_> = rows.iter().filter_map(|row| item(endpoint, row)).map(Arc::new).collect();
+    for item in &items {
+        // Nobody may be listening
+        let _ = live.items.send(item.clone());
+    }
+    let (groups, items) = (live.hub.followers(&items), &items);
+    let tell = async |group: Arc<Group>| {
+        let items = items.iter().filter(|item| item.kind == group.operation.key.kind);
+        let (mut last, mut events) = (None, Vec::new());
+        for item in items {
+            let sequence = item.sequence;
+            last = last.max(sequence);
             let payload = endpoint.render(&group.operation, Rendering::Live(item.clone())).await;
-            group.deliver(item.sequence, payload.as_ref()).await;
-        })
-        .await;
+            events.extend(payload.map(|payload| Rendered { sequence, payload }));
+        }
+        group.deliver(last, &events).await;
+    };
+    stream::iter(groups).for_each_concurrent(AT_ONCE, tell).await;
+}
+
+fn item(endpoint: &Endpoint, row: &outbox::Model) -> Option<Item> {
+    let (service, position) = (&endpoint.service, row.position);
+    let kind = service.live_kinds.iter().find(|kind| **kind == row.kind)?;
+    match serde_json::from_str::<Envelope>(&row.envelope) {
+        Ok(envelope) => {
+            let sequence = envelope.sequence.as_deref().and_then(|sequence| sequence.parse().ok());
+            Some(Item { kind, position, sequence, envelope })
+        }
+        Err(error) => {
+            tracing::error!(subgraph = service.name, position, %error, "the outbox has a row that is no event");
+            None
+        }
+    }
 }

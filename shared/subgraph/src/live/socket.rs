@@ -41,7 +41,8 @@ enum Event {
 
 /// One connection.
 pub(crate) struct Connection {
-    socket: WebSocketStream,
+    /// In a box: it would be copied into every future that has it in turn, and thousands are open.
+    socket: Box<WebSocketStream>,
     endpoint: Endpoint,
     client: Arc<Client>,
     number: u64,
@@ -61,7 +62,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// A connection whose client has said nothing yet.
     pub fn new(
-        socket: WebSocketStream,
+        socket: Box<WebSocketStream>,
         endpoint: Endpoint,
         (number, client): (u64, Arc<Client>),
         header: Option<String>,
@@ -86,7 +87,7 @@ impl Connection {
     }
 
     /// Serves it until it ends.
-    pub async fn serve(mut self) {
+    pub async fn serve(mut self: Box<Self>) {
         let ending = loop {
             let done = match poll_fn(|cx| self.poll(cx)).await {
                 Event::Said(message) => self.said(message),
@@ -120,7 +121,7 @@ impl Connection {
             return Poll::Ready(Event::Admitted(admitted));
         }
         if self.client.may_ask()
-            && let Poll::Ready(read) = Pin::new(&mut self.socket).poll_next(cx)
+            && let Poll::Ready(read) = Pin::new(&mut *self.socket).poll_next(cx)
         {
             return Poll::Ready(match read {
                 Some(Ok(message)) => Event::Said(message),
@@ -133,7 +134,7 @@ impl Connection {
 
     /// Writes until the queue is empty or the peer takes no more.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut socket = Pin::new(&mut self.socket);
+        let mut socket = Pin::new(&mut *self.socket);
         let mut events = 0;
         let written = loop {
             match socket.as_mut().poll_ready(cx) {

@@ -14,10 +14,11 @@ use poem::{
 
 /// Bytes of a message of a client, at most: a query fits, an upload does not.
 const MAX_MESSAGE: usize = 64 * 1024;
-/// Bytes read at once. The library's 128 KiB would be held by every socket.
-const READ_BUFFER: usize = 4 * 1024;
-/// Bytes after which frames are written though more are to come: a burst is few system calls.
-const WRITE_BUFFER: usize = 2 * 1024;
+/// Bytes read at once: a usual message. The library's 128 KiB would be held by every socket.
+const READ_BUFFER: usize = 2 * 1024;
+/// Bytes after which frames are written though more are to come: a burst is few system calls. Each socket keeps the
+/// room of its largest burst.
+const WRITE_BUFFER: usize = 1024;
 
 /// Whether a request asks for a WebSocket.
 pub(crate) fn is_upgrade(request: &Request) -> bool {
@@ -36,7 +37,7 @@ pub(crate) async fn upgrade(endpoint: &Endpoint, request: &Request) -> Response 
     };
     let header = request.header(header::AUTHORIZATION).map(str::to_owned);
     let endpoint = endpoint.clone();
-    socket.on_upgrade(move |socket| Box::pin(serve(socket, endpoint, header))).into_response()
+    socket.on_upgrade(move |socket| Box::pin(serve(Box::new(socket), endpoint, header))).into_response()
 }
 
 fn refuse(message: &str) -> Response {
@@ -62,8 +63,8 @@ impl Drop for Open {
     }
 }
 
-async fn serve(socket: WebSocketStream, endpoint: Endpoint, header: Option<String>) {
+async fn serve(socket: Box<WebSocketStream>, endpoint: Endpoint, header: Option<String>) {
     let (number, client) = endpoint.service.live.enter();
     let _open = Open(endpoint.service.clone(), number);
-    Connection::new(socket, endpoint, (number, client), header).serve().await;
+    Box::new(Connection::new(socket, endpoint, (number, client), header)).serve().await;
 }

@@ -73,6 +73,13 @@ impl Client {
         ports.entry(service).or_default().push(port);
     }
 
+    pub(super) fn no_longer(&self, service: &str, port: u16) {
+        let mut ports = self.ports.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ports) = ports.get_mut(service) {
+            ports.retain(|it| *it != port);
+        }
+    }
+
     /// Where a service answers; its replicas take turns.
     ///
     /// # Panics

@@ -102,11 +102,16 @@ impl Stack {
     }
 
     async fn all_read(&self, log: &str, position: i64) -> anyhow::Result<()> {
+        let mut behind = Vec::new();
         for service in SERVICES {
-            let known = cursor::get(self.databases().of(service), cursor::READ_FROM).await?;
-            let known = known.filter(|known| known.log == log).map_or(0, |known| known.position);
-            anyhow::ensure!(known >= position, "{service} has read the bus to {known} of {position}");
+            match cursor::get(self.databases().of(service), cursor::READ_FROM).await? {
+                Some(known) if known.log == log && known.position >= position => {}
+                Some(known) if known.log == log => behind.push(format!("{service} to {}", known.position)),
+                Some(known) => behind.push(format!("{service} to {} of another one", known.position)),
+                None => behind.push(format!("{service} not at all")),
+            }
         }
+        anyhow::ensure!(behind.is_empty(), "the bus goes to {position} and was read: {}", behind.join(", "));
         Ok(())
     }
 }

@@ -35,6 +35,8 @@ struct Reading {
     messages: pull::Stream,
     /// How many entries came; the server counts as well.
     received: u64,
+    /// Where the stream ended at the last look: entries that came and wait here are not pending for the server.
+    last: u64,
     look: Interval,
     identified: Instant,
 }
@@ -64,6 +66,7 @@ pub(super) async fn read(connection: &Connection, identity: &str, after: i64) ->
         began_on,
         messages,
         received: 0,
+        last,
         look,
         identified: Instant::now(),
     };
@@ -115,7 +118,7 @@ impl Reading {
         if self.identified.elapsed() >= IDENTIFY {
             let info = self.connection.within(stream::info(&self.jetstream)).await?;
             ensure!(stream::identity(&info) == self.identity, "the stream of events is another one by now");
-            self.identified = Instant::now();
+            (self.identified, self.last) = (Instant::now(), info.state.last_sequence);
         }
         Ok(())
     }
@@ -133,7 +136,7 @@ impl Reading {
             position: i64::try_from(info.stream_sequence)?,
             // What is no text is for the reader to park
             envelope: String::from_utf8_lossy(&message.payload).into_owned(),
-            behind: info.pending,
+            behind: info.pending.max(self.last.saturating_sub(info.stream_sequence)),
         })
     }
 }
