@@ -105,7 +105,7 @@ async fn a_slow_consumer() {
     stack.verify().await;
     let databases = stack.databases().clone();
     let slow = "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS
-        $$ BEGIN PERFORM pg_sleep(0.3); RETURN NEW; END $$;
+        $$ BEGIN PERFORM pg_sleep(0.15); RETURN NEW; END $$;
         CREATE TRIGGER slowly BEFORE INSERT ON inbox FOR EACH ROW EXECUTE FUNCTION slowly()";
     databases.execute("scoring", slow).await;
     let load = Load::start(stack.client(), 101, 3);

@@ -129,7 +129,7 @@ async fn subscribed(port: u16, token: &str, after: Option<i32>, fields: &str) ->
             &json!({ "type": "subscribe", "id": "2", "payload": { "query": "{ getUnreadCount }" } }),
         )
         .await;
-        while said(&mut socket).await["id"] != "2" {}
+        while said(&mut socket).await != json!({ "id": "2", "type": "complete" }) {}
     }
     socket
 }

@@ -16,6 +16,7 @@ mod envelope;
 pub mod inbox;
 pub mod outbox;
 mod relay;
+pub mod sqlite;
 
 pub use bus::{Bus, Entry, Reader, local::LocalBus, nats::NatsBus, open};
 pub use envelope::{Envelope, Event};

@@ -25,7 +25,7 @@ const FLUSH: Duration = Duration::from_secs(3);
 /// Everything that runs beside the server. It ends with this.
 pub(crate) struct Background {
     service: Service,
-    tasks: AbortOnDropHandle,
+    running: AbortOnDropHandle,
 }
 
 impl Background {
@@ -38,17 +38,17 @@ impl Background {
         let own = service.clone();
         // A task of its own: no other work holds up what is live
         let live = AbortOnDropHandle(tokio::spawn(in_background(live)));
-        let tasks = tokio::spawn(in_background(async move {
+        let running = tokio::spawn(in_background(async move {
             let _live = live;
             tokio::join!(publish(own.clone()), consume(own.clone(), consumers), keep_clean(own));
         }));
-        Self { service: service.clone(), tasks: AbortOnDropHandle(tasks) }
+        Self { service: service.clone(), running: AbortOnDropHandle(running) }
     }
 
     /// Ends it all, after what is in the outbox was published if the bus takes it.
     pub async fn stop(self) {
-        let Self { service, tasks } = self;
-        drop(tasks);
+        let Self { service, running } = self;
+        drop(running);
         if timeout(FLUSH, flush(&service)).await.is_err() {
             tracing::warn!(
                 subgraph = service.name,

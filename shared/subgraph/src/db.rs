@@ -123,7 +123,8 @@ async fn sqlite(
     files::create_private(path.as_ref()).with_context(|| sqlite_help(path))?;
     let mut options = ConnectOptions::new(format!("sqlite://{path}?mode=rwc"));
     options.max_connections(max).min_connections(1).sqlx_logging(false).acquire_timeout(ACQUIRE_TIMEOUT);
-    options.test_before_acquire(false).map_sqlx_sqlite_opts(|o| {
+    options.test_before_acquire(false).map_sqlx_sqlite_pool_opts(events::sqlite::only_sound);
+    options.map_sqlx_sqlite_opts(|o| {
         o.journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
             // Acknowledged means on disk
             .synchronous(sqlx::sqlite::SqliteSynchronous::Full)

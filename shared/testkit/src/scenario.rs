@@ -68,13 +68,7 @@ fn verify(subgraph: &Subgraph, file: &Path, peers: &Peers, runtime: &Runtime) {
     let played = |database| {
         let demo = file.ends_with("demo.graphql");
         let stage = Stage::set(subgraph, &database, peers, demo);
-        let t0 = std::time::Instant::now();
-        let played = runtime.block_on(async {
-            let stage = stage.await;
-            eprintln!("H4A set {:?}", t0.elapsed());
-            play(stage, &steps).await
-        });
-        eprintln!("H4A all {:?} {}", t0.elapsed(), file.display());
+        let played = runtime.block_on(async { play(stage.await, &steps).await });
         played.unwrap_or_else(|error| fail(format!("{:?}: {error}", database.backend())))
     };
     let [sqlite, postgres] = [TestDatabase::sqlite(), TestDatabase::postgres()].map(played);
@@ -87,12 +81,7 @@ fn verify(subgraph: &Subgraph, file: &Path, peers: &Peers, runtime: &Runtime) {
 async fn play(mut stage: Stage, steps: &[Step]) -> Result<String, String> {
     let mut text = String::new();
     for step in steps {
-        let t0 = std::time::Instant::now();
-        let answer = stage.play(step).await;
-        if t0.elapsed().as_millis() > 900 {
-            eprintln!("H4A step {:?} {}", t0.elapsed(), step.title());
-        }
-        let answer = answer.map_err(|error| format!("{}\n{error}", step.title()))?;
+        let answer = stage.play(step).await.map_err(|error| format!("{}\n{error}", step.title()))?;
         text.extend([&step.title(), "\n", &answer, "\n\n"]);
     }
     stage.strike().await;

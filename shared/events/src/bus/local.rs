@@ -2,7 +2,7 @@
 //! machine. Readers in the process that appends are woken at once, those in other processes look often.
 
 use super::{Bus, Entry, Reader};
-use crate::outbox;
+use crate::{outbox, sqlite};
 use anyhow::Context;
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
@@ -128,7 +128,7 @@ async fn identity(db: &DatabaseConnection) -> anyhow::Result<String> {
 async fn connect(path: &Path, max: u32) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", path.display()));
     options.max_connections(max).min_connections(1).sqlx_logging(false).test_before_acquire(false);
-    options.map_sqlx_sqlite_opts(|options| {
+    options.map_sqlx_sqlite_pool_opts(sqlite::only_sound).map_sqlx_sqlite_opts(|options| {
         // What was marked as published must be there after a power cut
         let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
         options.busy_timeout(Duration::from_secs(5))
