@@ -16,10 +16,10 @@ use crate::{money::Cents, owner::User};
 use async_graphql::{ComplexObject, Context, Enum, ID, MergedObject, Object, SimpleObject};
 use input::fold_line;
 pub(crate) use input::{CreateLeadInput, to_insert};
-pub(crate) use snapshot::snapshot;
 use list::{LeadFilter, LeadOrder, LeadTotal};
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
+pub(crate) use snapshot::snapshot;
 use subgraph::{ContextExt, CursorConnection, Id, Offset, PageRequest, Result, RowId, validate::fold};
 
 /// A person who may become a customer.

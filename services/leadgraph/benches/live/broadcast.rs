@@ -9,7 +9,7 @@ use crate::{
     audience::Audience,
     child::{memory, processor_time},
     raw::RawServer,
-    report::{Report, as_f64, median},
+    report::{Report, as_f64, beside, median, quantile, title},
     services::{Fleet, token},
 };
 use anyhow::{Result, ensure};
@@ -36,32 +36,36 @@ pub async fn measure(sockets: usize, rounds: usize, report: &mut Report) -> Resu
     let product = Product::start().await?;
     let (mut product, ours) = Stand::fill(Server::Product(product), sockets).await?;
     let bytes = product.rehearse().await?;
-    let (mut raw, theirs) = Stand::fill(Server::Raw(RawServer::start(bytes).await?), sockets).await?;
+    let raw = Box::new(RawServer::start(bytes).await?);
+    let (mut raw, theirs) = Stand::fill(Server::Raw(raw), sockets).await?;
     ensure!(raw.rehearse().await? == bytes, "the frames have different sizes");
     let (mut alone, mut at_once) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         alone.push([product.turn(ALONE, 1).await?, raw.turn(ALONE, 1).await?]);
         at_once.push([product.turn(1, AT_ONCE).await?, raw.turn(1, AT_ONCE).await?]);
     }
-    report.begin(&format!(
-        "broadcast to {sockets} sockets, frames of {bytes} bytes; medians of {rounds} rounds"
-    ));
+    title(&format!("broadcast to {sockets} sockets, frames of {bytes} bytes; medians of {rounds} rounds"));
     print("one notification", &alone, report);
     print(&format!("{AT_ONCE} notifications at once"), &at_once, report);
-    report.begin(&format!("memory of {sockets} idle subscribed sockets"));
+    title(&format!("memory of {sockets} idle subscribed sockets"));
     report.at_most("a connection", ours / 1e3, MAX_MEMORY, "kB");
-    report.beside("a connection of the bare server", theirs / 1e3, "kB");
-    report.beside("ratio", ours / theirs, "");
+    beside("a connection of the bare server", theirs / 1e3, "kB");
+    beside("ratio", ours / theirs, "");
+    beside("a connection after all that was sent", product.memory()? / 1e3, "kB");
+    beside("a connection of the bare server after it", raw.memory()? / 1e3, "kB");
     Ok(())
 }
 
 fn print(what: &str, rounds: &[[Turn; 2]], report: &mut Report) {
-    let of = |of: fn(&[Turn; 2]) -> f64| median(&rounds.iter().map(of).collect::<Vec<_>>());
-    report.beside(&format!("{what}: frames per second"), of(|[ours, _]| ours.rate), "");
-    report.beside(&format!("{what}: the bare server's"), of(|[_, theirs]| theirs.rate), "");
-    report.at_least(&format!("{what}: ratio"), of(|[ours, theirs]| ours.rate / theirs.rate), MIN_RATIO, "");
-    report.beside(&format!("{what}: processor time of a frame"), of(|[ours, _]| ours.cost), "µs");
-    report.beside(&format!("{what}: the bare server's"), of(|[_, theirs]| theirs.cost), "µs");
+    let of = |of: fn(&[Turn; 2]) -> f64| rounds.iter().map(of).collect::<Vec<_>>();
+    let ratios = of(|[ours, theirs]| ours.rate / theirs.rate);
+    beside(&format!("{what}: frames per second"), median(&of(|[ours, _]| ours.rate)), "");
+    beside(&format!("{what}: the bare server's"), median(&of(|[_, theirs]| theirs.rate)), "");
+    report.at_least(&format!("{what}: ratio"), median(&ratios), MIN_RATIO, "");
+    beside(&format!("{what}: ratio of the worst round"), quantile(&ratios, 0.0), "");
+    beside(&format!("{what}: ratio of the best round"), quantile(&ratios, 1.0), "");
+    beside(&format!("{what}: processor time of a frame"), median(&of(|[ours, _]| ours.cost)), "µs");
+    beside(&format!("{what}: the bare server's"), median(&of(|[_, theirs]| theirs.cost)), "µs");
 }
 
 /// How a server did in one turn.
@@ -110,7 +114,7 @@ fn row<E: Event>(event: &E) -> Result<outbox::Model> {
 
 enum Server {
     Product(Product),
-    Raw(RawServer),
+    Raw(Box<RawServer>),
 }
 
 impl Server {
@@ -140,6 +144,9 @@ impl Server {
 struct Stand {
     server: Server,
     audience: Audience,
+    sockets: usize,
+    /// What the server had in memory without them, in bytes.
+    empty: f64,
 }
 
 impl Stand {
@@ -148,11 +155,17 @@ impl Stand {
         // The first one makes what all share
         drop(Audience::connect(&server.live_url(), &token(), 1).await?);
         sleep(SETTLE).await;
-        let before = memory(server.process()?)?;
+        let empty = memory(server.process()?)?;
         let audience = Audience::connect(&server.live_url(), &token(), sockets).await?;
         sleep(SETTLE).await;
-        let each = (memory(server.process()?)? - before) / as_f64(sockets);
-        Ok((Self { server, audience }, each))
+        let stand = Self { server, audience, sockets, empty };
+        let each = stand.memory()?;
+        Ok((stand, each))
+    }
+
+    /// The memory that each socket takes now, in bytes.
+    fn memory(&self) -> Result<f64> {
+        Ok((memory(self.server.process()?)? - self.empty) / as_f64(self.sockets))
     }
 
     /// One event that does not count; how many bytes a frame has.

@@ -1,17 +1,22 @@
 //! What is printed, and whether the limits are kept.
 
-/// The measures that were printed.
+/// Prints what the next lines are about.
+pub fn title(text: &str) {
+    println!("\n{text}");
+}
+
+/// Prints a measure to compare with.
+pub fn beside(name: &str, value: f64, unit: &str) {
+    println!("  {name:<58} {value:>10.2} {unit}");
+}
+
+/// The measures that have limits.
 #[derive(Default)]
 pub struct Report {
     broken: bool,
 }
 
 impl Report {
-    /// Prints what the next lines are about.
-    pub fn begin(&mut self, title: &str) {
-        println!("\n{title}");
-    }
-
     /// A measure that has a limit above.
     pub fn at_most(&mut self, name: &str, value: f64, limit: f64, unit: &str) {
         self.judge(name, value, unit, &format!("at most {limit:.1}"), value <= limit);
@@ -20,11 +25,6 @@ impl Report {
     /// A measure that has a limit below.
     pub fn at_least(&mut self, name: &str, value: f64, limit: f64, unit: &str) {
         self.judge(name, value, unit, &format!("at least {limit:.1}"), value >= limit);
-    }
-
-    /// A measure to compare with.
-    pub fn beside(&mut self, name: &str, value: f64, unit: &str) {
-        println!("  {name:<58} {value:>10.2} {unit}");
     }
 
     fn judge(&mut self, name: &str, value: f64, unit: &str, limit: &str, kept: bool) {
@@ -46,7 +46,7 @@ impl Report {
 pub fn quantile(samples: &[f64], share: f64) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
-    // Of 300 samples the third largest is the one at 0.99
+    // The nearest rank: of 300 samples three lie above the one at 0.99
     let above =
         sorted.iter().enumerate().take_while(|(index, _)| as_f64(*index) < as_f64(sorted.len()) * share);
     sorted[above.count().saturating_sub(1)]

@@ -48,8 +48,8 @@ impl From<&Model> for contract::Lead {
 /// The change from one version of a lead to the next.
 pub(super) fn updated(before: &Model, after: &Model) -> Result<LeadUpdated> {
     let lead = contract::Lead::from(after);
-    let changes = diff(&contract::Lead::from(before), &lead)?;
-    let fields = changes.as_object().into_iter().flatten().map(|(field, _)| field.clone());
+    let difference = diff(&contract::Lead::from(before), &lead)?;
+    let fields = difference.as_object().into_iter().flatten().map(|(field, _)| field.clone());
     let mut changed: Vec<String> = fields.filter(|field| !ALWAYS.contains(&&**field)).collect();
     // In one order, however serde_json was built
     changed.sort();

@@ -13,6 +13,11 @@ const RETRY: Duration = Duration::from_millis(50);
 /// Between two warnings about that.
 const WARNING_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Bytes that the system takes for a peer before they can be sent. Without a limit it takes up to 4 MB for each
+/// one that does not read, and nobody notices.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+const UNSENT: u32 = 128 * 1024;
+
 /// Connections end by themselves after the grace; what is there after this, too, does not.
 const SLACK: Duration = Duration::from_millis(500);
 
@@ -52,8 +57,8 @@ impl Door {
         let permit = self.permit().await;
         loop {
             match self.listener.accept().await {
-                // Nagle's algorithm adds up to 40 ms to small answers. What cannot be switched off is gone already
-                Ok((stream, remote)) if stream.set_nodelay(true).is_ok() => return (stream, remote, permit),
+                // One that takes no options is gone already
+                Ok((stream, remote)) if set_options(&stream).is_ok() => return (stream, remote, permit),
                 Ok(_) => {}
                 Err(error) if is_the_clients(&error) => {}
                 // Above all: no file descriptors are left. Some come back when connections close
@@ -81,6 +86,14 @@ impl Door {
             tracing::warn!(target: "leadgraph", subgraph = self.name, "{what}");
         }
     }
+}
+
+fn set_options(stream: &TcpStream) -> io::Result<()> {
+    // Nagle's algorithm adds up to 40 ms to small answers
+    stream.set_nodelay(true)?;
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT)?;
+    Ok(())
 }
 
 /// Whether a connection that waited to be accepted broke off.
