@@ -11,6 +11,7 @@ use events::contract::{Lead, LeadUpdated};
 use events::inbox::parked;
 use events::{Envelope, Event, outbox};
 use sea_orm::{EntityTrait, QueryOrder};
+use serde_json::json;
 use subgraph::{Clock, Random};
 use testkit::invariants::Allowed;
 use testkit::stack::delivery;
@@ -27,11 +28,7 @@ async fn each_event_a_hundred_times() {
     load.more(40).await;
     let ledger = load.finish().await;
     let session = stack.client().login().await.unwrap();
-    stack
-        .client()
-        .ask_as(Some(&session), "accounts", "mutation { logout }", serde_json::json!({}))
-        .await
-        .unwrap();
+    stack.client().ask_as(Some(&session), "accounts", "mutation { logout }", json!({})).await.unwrap();
     stack.verify().await;
     let counts = row_counts(&stack).await;
     let events: Vec<_> =
@@ -111,8 +108,8 @@ async fn a_slow_consumer() {
     let load = Load::start(stack.client(), 101, 3);
     load.more(150).await;
     let ledger = load.finish().await;
-    let lead = stack.client().create_lead("Quick").await;
-    let seen = format!("lead_view WHERE id = {lead}");
+    let quick = stack.client().create_lead("Quick").await;
+    let seen = format!("lead_view WHERE id = {quick}");
     for service in ["interactions", "tasks", "notifications"] {
         let so = || async { databases.count(service, &seen).await == 1 };
         eventually("the others do not wait", Duration::from_secs(3), so).await;
@@ -146,19 +143,7 @@ async fn poison_is_put_aside_and_replayed() {
     for service in CONSUMERS {
         let so = || async { databases.count(service, &seen).await == 1 };
         eventually("it is in nobody's way", SOON, so).await;
-        let expected = if service == "tasks" { 3 } else { 2 };
-        let parked = parked::list(databases.of(service)).await.unwrap();
-        assert_eq!(i32::try_from(parked.len()), Ok(expected), "{service}: {parked:#?}");
-        assert!(parked.iter().any(|it| it.reason.contains("too old")), "{service}: {parked:#?}");
-        let health = stack.health(service).await.unwrap();
-        assert_eq!(health["status"], "degraded", "{health}");
-        assert!(
-            health["checks"]["events"].as_str().unwrap().starts_with(&format!("{expected} parked")),
-            "{health}"
-        );
-        let counted = f64::from(expected);
-        let metrics = || async { stack.metric(service, "leadgraph_events_parked").await == Some(counted) };
-        eventually("the metrics say so", SOON, metrics).await;
+        shows_parked(&stack, service, if service == "tasks" { 3 } else { 2 }).await;
     }
     let tasks = parked::list(databases.of("tasks")).await.unwrap();
     let real = tasks.iter().find(|it| it.subject == format!("lead/{poison}")).expect("the poison is parked");
@@ -178,6 +163,47 @@ async fn poison_is_put_aside_and_replayed() {
     };
     eventually("what cannot be read is parked again", SOON, so).await;
     stack.verify_but(&Allowed { parked: all_parked(&stack).await, foreign: BTreeSet::new() }).await;
+}
+
+/// What is parked is in the table, in health and in the metrics.
+async fn shows_parked(stack: &Stack, service: &str, expected: i32) {
+    let parked = parked::list(stack.databases().of(service)).await.unwrap();
+    assert_eq!(i32::try_from(parked.len()), Ok(expected), "{service}: {parked:#?}");
+    assert!(parked.iter().any(|it| it.reason.contains("too old")), "{service}: {parked:#?}");
+    let health = stack.health(service).await.unwrap();
+    assert_eq!(health["status"], "degraded", "{health}");
+    let said = health["checks"]["events"].as_str().unwrap();
+    assert!(said.starts_with(&format!("{expected} parked")), "{health}");
+    let counted = Some(f64::from(expected));
+    let metrics = || async { stack.metric(service, "leadgraph_events_parked").await == counted };
+    eventually("the metrics say so", SOON, metrics).await;
+}
+
+/// A notification of bulk work that is deleted before all of the work has come is not made again.
+#[tokio::test(flavor = "multi_thread")]
+async fn bulk_work_comes_while_people_delete() {
+    let mut stack = Stack::networked().await;
+    stack.verify().await;
+    let (client, databases) = (stack.client().clone(), stack.databases().clone());
+    stack.kill("notifications");
+    let slow = "CREATE FUNCTION slowly() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_sleep(1); RETURN NEW; END $$;
+        CREATE TRIGGER slowly BEFORE INSERT ON inbox FOR EACH ROW EXECUTE FUNCTION slowly()";
+    databases.execute("notifications", slow).await;
+    let create = "mutation($input: [CreateLeadInput!]!) { createLeads(input: $input) { lead { id } } }";
+    let lead = |name| json!({ "firstName": name, "lastName": "Doe", "email": format!("{name}@example.com") });
+    let input: Vec<_> = ["one", "two", "three"].map(lead).into();
+    client.data("leads", create, json!({ "input": input })).await;
+    stack.restart("notifications").await;
+
+    let told = "notification WHERE message = '3 leads added to pipeline'";
+    let so = || async { databases.count("notifications", told).await == 1 };
+    eventually("it is told", SOON, so).await;
+    let newest = client.data("notifications", "{ getNotifications(limit: 1) { id } }", json!({})).await;
+    let delete = "mutation($id: String!) { deleteNotification(id: $id) }";
+    client.data("notifications", delete, json!({ "id": newest["getNotifications"][0]["id"] })).await;
+    stack.verify().await;
+    assert_eq!(databases.count("notifications", told).await, 0, "it is told once");
 }
 
 /// An event of a version that only a newer program knows.

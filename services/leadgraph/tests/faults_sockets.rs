@@ -119,7 +119,7 @@ async fn subscribed(port: u16, token: &str, after: Option<i32>, fields: &str) ->
     send(&mut socket, &json!({ "type": "connection_init", "payload": { "token": token } })).await;
     assert_eq!(said(&mut socket).await["type"], "connection_ack");
     let query =
-        "subscription($after: Int) { notificationCreated(afterSequence: $after) { sequence message } }";
+        format!("subscription($after: Int) {{ notificationCreated(afterSequence: $after) {{ {fields} }} }}");
     let payload = json!({ "query": query, "variables": { "after": after } });
     send(&mut socket, &json!({ "type": "subscribe", "id": "1", "payload": payload })).await;
     if after.is_none() {

@@ -12,7 +12,7 @@ use events::contract::{
     Interaction, InteractionCreated, InteractionUpdated, LeadCreated, LeadRemoved, NotificationCreated,
     ScoreUpdated, ScoresRecalculated, TaskCompleted,
 };
-use sea_orm::{IntoActiveModel, PaginatorTrait, QuerySelect, entity::prelude::*};
+use sea_orm::{IntoActiveModel, QuerySelect, entity::prelude::*};
 use subgraph::{Change, Consumer, Error, Received, Result, counter};
 
 /// The counter of the order of delivery.
@@ -148,7 +148,7 @@ async fn tell_note(change: &mut Change, at: DateTime<Utc>, interaction: &Interac
 
 /// Waits until no other replica is making a notification. What is looked up from here on stays true until the
 /// transaction ends: whether a lead was removed, and whether a batch was told.
-async fn take_turn(change: &Change) -> Result<()> {
+pub(crate) async fn take_turn(change: &Change) -> Result<()> {
     counter::Entity::find_by_id(SEQUENCE).lock_exclusive().one(change.tx()).await?;
     Ok(())
 }
@@ -163,8 +163,10 @@ async fn called(change: &Change, lead: i32, name: Option<&str>, unknown: &str) -
     Ok(Some(name.unwrap_or_else(|| unknown.to_owned())))
 }
 
+/// Whether an event of the batch came here before. The notification itself does not say: somebody may have deleted
+/// it meanwhile.
 async fn is_told(change: &Change, batch: Uuid) -> Result<bool> {
-    Ok(Entity::find().filter(Column::BatchId.eq(batch)).count(change.tx()).await? > 0)
+    Ok(counter::next(change.tx(), &format!("notification.batch.{batch}")).await? > 1)
 }
 
 async fn tell(change: &mut Change, at: DateTime<Utc>, news: News) -> Result<()> {

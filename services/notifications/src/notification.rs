@@ -4,6 +4,7 @@
 //! - `sequence` grows without gaps in the order of delivery.
 //! - The lead it speaks of may be gone: then it names none.
 
+use crate::happened::take_turn;
 use async_graphql::{ComplexObject, Context, Enum, ID, Object, SimpleObject, dataloader::Loader};
 use events::contract::{self, BulkAction, NotificationDeleted, NotificationUpdated, NotificationsUpdated};
 use sea_orm::{
@@ -226,6 +227,8 @@ impl NotificationMutation {
     /// Marks all notifications as read, for everybody, and tells how many were unread.
     async fn mark_all_as_read(&self, ctx: &Context<'_>) -> Result<i32> {
         let mut change = ctx.change().await?;
+        // Many rows, as when a lead is removed: one after the other, or the two would wait for each other
+        take_turn(&change).await?;
         let update = Entity::update_many().filter(unread()).col_expr(Column::IsRead, Expr::val(true));
         let update = update.col_expr(Column::UpdatedAt, Expr::val(change.at()));
         let count = i32::try_from(update.exec(change.tx()).await?.rows_affected).map_err(Error::internal)?;

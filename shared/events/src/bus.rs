@@ -36,7 +36,8 @@ pub trait Bus: Send + Sync + std::fmt::Debug {
     /// second time, unless long ago.
     async fn append(&self, events: &[outbox::Model]) -> anyhow::Result<()>;
 
-    /// The entries after a position of the log with this identity.
+    /// The entries after a position of the log with this identity. When the log lost entries behind that position, it
+    /// becomes another one, which is an error now.
     async fn read(&self, identity: &str, after: i64) -> anyhow::Result<Reader>;
 }
 

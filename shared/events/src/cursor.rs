@@ -6,7 +6,8 @@ use sea_orm::{
     sea_query::{Expr, OnConflict},
 };
 
-/// The row of the log that the service publishes to; its position says nothing.
+/// The row of the log that the service publishes to; its position says whether all that another log had is to be
+/// published again by now.
 pub const PUBLISHED_TO: &str = "published-to";
 /// The row of the log that the service reads.
 pub const READ_FROM: &str = "read-from";

@@ -4,13 +4,16 @@
 use crate::envelope::Envelope;
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
-    ConnectionTrait, DbErr, IntoActiveModel, TryInsertResult, entity::prelude::*, sea_query::OnConflict,
+    ConnectionTrait, DbErr, IntoActiveModel, QuerySelect, QueryTrait, TryInsertResult, entity::prelude::*,
+    sea_query::OnConflict,
 };
 
 pub mod parked;
 
 /// How long applied events are remembered: well over the time for which one may be delivered again.
 const KEPT: TimeDelta = TimeDelta::days(30);
+/// Rows removed at once: far below what a statement's time allows.
+const PIECE: u64 = 5_000;
 
 /// One applied event.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -59,10 +62,21 @@ pub async fn claim_id(
     }
 }
 
-/// Forgets what cannot be delivered any more.
+/// Forgets what cannot be delivered any more, piece by piece.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn clean(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<u64, DbErr> {
-    Ok(Entity::delete_many().filter(Column::AppliedAt.lt(now - KEPT)).exec(db).await?.rows_affected)
+    let mut removed = 0;
+    loop {
+        let old =
+            Entity::find().select_only().column(Column::EventId).filter(Column::AppliedAt.lt(now - KEPT));
+        let old = old.limit(PIECE).into_query();
+        let piece =
+            Entity::delete_many().filter(Column::EventId.in_subquery(old)).exec(db).await?.rows_affected;
+        removed += piece;
+        if piece == 0 {
+            return Ok(removed);
+        }
+    }
 }

@@ -5,11 +5,11 @@
 //! subjects may become visible in another order, so no position is ever skipped for good: what counts is whether
 //! a row was published, not how far publishing has come.
 
-use crate::envelope::Envelope;
+use crate::{cursor, envelope::Envelope};
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    Condition, ConnectionTrait, DbErr, ExprTrait, FromQueryResult, QueryOrder, QuerySelect,
+    Condition, ConnectionTrait, DbErr, ExprTrait, FromQueryResult, QueryOrder, QuerySelect, QueryTrait,
     entity::prelude::*,
     sea_query::Expr,
 };
@@ -18,6 +18,8 @@ use sea_orm::{
 pub const KEPT: TimeDelta = TimeDelta::days(7);
 /// Rows of one insert, far below the databases' limits on parameters.
 const CHUNK: usize = 500;
+/// Rows changed at once where there may be millions: far below what a statement's time allows.
+const PIECE: i64 = 5_000;
 
 /// One event to publish.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -90,12 +92,13 @@ pub async fn unpublished(
     Entity::find().filter(due(now)).order_by_asc(Column::Position).limit(limit).all(db).await
 }
 
-/// Notes that the bus has these events.
+/// Notes that this log has these events, if it is still the one to publish to.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn mark_published(
     db: &impl ConnectionTrait,
+    log: &str,
     rows: &[Model],
     now: DateTime<Utc>,
 ) -> Result<(), DbErr> {
@@ -103,27 +106,47 @@ pub async fn mark_published(
     let keep_until = Expr::col(Column::KeepUntil).if_null(now + KEPT);
     let update = Entity::update_many().filter(Column::Position.is_in(positions));
     let update = update.col_expr(Column::PublishedAt, Expr::val(now)).col_expr(Column::KeepUntil, keep_until);
-    update.exec(db).await?;
+    // Another replica may have found out meanwhile that this log is gone
+    let known = cursor::Entity::find_by_id(cursor::PUBLISHED_TO).filter(cursor::Column::Log.eq(log));
+    update.filter(Expr::exists(known.into_query())).exec(db).await?;
     Ok(())
 }
 
-/// Makes every kept event unpublished, for a bus that has none of them.
+/// Makes every kept event unpublished that was published before now, for a bus that has none of them; piece by piece,
+/// so that nobody waits for long.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn publish_again(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<u64, DbErr> {
-    let update = Entity::update_many().filter(Column::PublishedAt.is_not_null());
-    let update = update.filter(Column::KeepUntil.gt(now));
-    let update = update.col_expr(Column::PublishedAt, Expr::value(Option::<DateTime<Utc>>::None));
-    Ok(update.exec(db).await?.rows_affected)
+    let last = last_position(db).await?;
+    let first = Entity::find().order_by_asc(Column::Position).limit(1).one(db).await?;
+    let (mut from, mut again) = (first.map_or(last, |row| row.position), 0);
+    while from <= last {
+        let update = Entity::update_many().filter(Column::Position.between(from, from + PIECE - 1));
+        let update = update.filter(Column::PublishedAt.lt(now)).filter(Column::KeepUntil.gt(now));
+        let update = update.col_expr(Column::PublishedAt, Expr::value(Option::<DateTime<Utc>>::None));
+        again += update.exec(db).await?.rows_affected;
+        from += PIECE;
+    }
+    Ok(again)
 }
 
-/// Removes what was published and is kept no longer.
+/// Removes what was published and is kept no longer, piece by piece.
 ///
 /// # Errors
 /// When the database refuses.
 pub async fn clean(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<u64, DbErr> {
-    Ok(Entity::delete_many().filter(Column::KeepUntil.lte(now)).exec(db).await?.rows_affected)
+    let mut removed = 0;
+    loop {
+        let old = Entity::find().select_only().column(Column::Position).filter(Column::KeepUntil.lte(now));
+        let old = old.limit(PIECE.unsigned_abs()).into_query();
+        let piece =
+            Entity::delete_many().filter(Column::Position.in_subquery(old)).exec(db).await?.rows_affected;
+        removed += piece;
+        if piece == 0 {
+            return Ok(removed);
+        }
+    }
 }
 
 /// How much waits to be published.

@@ -5,11 +5,14 @@
 
 use crate::{bus::Bus, cursor, outbox};
 use chrono::{DateTime, Utc};
-use sea_orm::{DatabaseConnection, TransactionTrait};
+use sea_orm::DatabaseConnection;
 use std::sync::Arc;
 
 /// Events handed over at once.
 const BATCH: u64 = 200;
+/// How far a service is with publishing again what another log had, as the position of its cursor.
+const BEGUN: i64 = -1;
+const ALL_UNPUBLISHED: i64 = 0;
 
 /// Publishes one service's events.
 #[derive(Clone, Debug)]
@@ -38,7 +41,7 @@ impl Relay {
             // New events must not come before the old ones that another log lost
             anyhow::ensure!(self.bus.identity().await? == log, "the bus is another one by now");
             self.bus.append(&rows).await?;
-            outbox::mark_published(&self.write, &rows, now()).await?;
+            outbox::mark_published(&self.write, log, &rows, now()).await?;
             published += rows.len();
         }
     }
@@ -50,17 +53,15 @@ impl Relay {
     /// When the bus or the database does not answer.
     pub async fn meet_bus(&self, now: DateTime<Utc>) -> anyhow::Result<(String, u64)> {
         let log = self.bus.identity().await?;
-        if cursor::get(&self.read, cursor::PUBLISHED_TO).await?.is_some_and(|known| known.log == log) {
+        let known = cursor::get(&self.read, cursor::PUBLISHED_TO).await?.filter(|known| known.log == log);
+        if known.is_some_and(|known| known.position == ALL_UNPUBLISHED) {
             return Ok((log, 0));
         }
-        let tx = self.write.begin().await?;
-        // Of several relays that find out at once, one does it
-        let again = if cursor::advance(&tx, cursor::PUBLISHED_TO, &log, 0).await? {
-            outbox::publish_again(&tx, now).await?
-        } else {
-            0
-        };
-        tx.commit().await?;
+        // First, so that nothing counts as published any more because the old log has it; and known as begun, so that
+        // who is killed now does it again
+        cursor::advance(&self.write, cursor::PUBLISHED_TO, &log, BEGUN).await?;
+        let again = outbox::publish_again(&self.write, now).await?;
+        cursor::advance(&self.write, cursor::PUBLISHED_TO, &log, ALL_UNPUBLISHED).await?;
         Ok((log, again))
     }
 }

@@ -3,8 +3,9 @@
 use crate::{
     consume::{Consumers, consume},
     db::in_background,
-    error::Result,
+    error::Error,
     idempotency,
+    overhear::overhear,
     publish::{flush, publish},
     server::AbortOnDropHandle,
     service::Service,
@@ -40,7 +41,12 @@ impl Background {
         let live = AbortOnDropHandle(tokio::spawn(in_background(live)));
         let running = tokio::spawn(in_background(async move {
             let _live = live;
-            tokio::join!(publish(own.clone()), consume(own.clone(), consumers), keep_clean(own));
+            tokio::join!(
+                publish(own.clone()),
+                consume(own.clone(), consumers),
+                overhear(own.clone()),
+                keep_clean(own)
+            );
         }));
         Self { service: service.clone(), running: AbortOnDropHandle(running) }
     }
@@ -65,22 +71,23 @@ async fn keep_clean(service: Service) {
     let mut revocations = interval_at(Instant::now() + REVOCATIONS_INTERVAL, REVOCATIONS_INTERVAL);
     loop {
         tokio::select! {
-            _ = cleaning.tick() => if let Err(error) = clean(&service).await {
-                tracing::warn!(subgraph = service.name, error = error.message(), "cannot remove expired rows");
-            },
+            _ = cleaning.tick() => clean(&service).await,
             _ = keys.tick() => service.auth.refresh_keys().await,
-            _ = revocations.tick() => if let Err(error) = service.revocations.refresh(&service.db).await {
+            _ = revocations.tick() => if let Err(error) = service.revocations.refresh(&service.db, service.clock.now()).await {
                 tracing::debug!(subgraph = service.name, error = error.message(), "cannot look for ended sessions");
             },
         }
     }
 }
 
-/// Removes what has expired.
-async fn clean(service: &Service) -> Result<()> {
+/// Removes what has expired: each by itself, so that what fails with one does not keep the others.
+async fn clean(service: &Service) {
     let (db, now) = (service.db.write(), service.clock.now());
-    idempotency::clean(db, now).await?;
-    outbox::clean(db, now).await?;
-    inbox::clean(db, now).await?;
-    service.revocations.clean(&service.db, now).await
+    let said = |what, error: Error| {
+        tracing::warn!(subgraph = service.name, what, error = error.message(), "cannot remove expired rows");
+    };
+    let _ = idempotency::clean(db, now).await.map_err(|error| said("idempotency keys", error));
+    let _ = outbox::clean(db, now).await.map_err(|error| said("events of its own", error.into()));
+    let _ = inbox::clean(db, now).await.map_err(|error| said("events of others", error.into()));
+    let _ = service.revocations.clean(&service.db, now).await.map_err(|error| said("sessions", error));
 }

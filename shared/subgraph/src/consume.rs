@@ -11,7 +11,7 @@ use crate::{change::Change, error::Error, error::Result, service::Service};
 use anyhow::Context;
 use attempt::Fault;
 use chrono::{DateTime, Utc};
-use events::{Entry, Envelope, Event, contract::SessionRevoked, cursor, inbox::parked};
+use events::{Entry, Envelope, Event, cursor, inbox::parked};
 use futures_util::{StreamExt, future::BoxFuture};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -138,7 +138,6 @@ impl Reading<'_> {
                 if self.consumers.of(&envelope.kind).is_some() {
                     self.apply(&envelope).await?;
                 }
-                seen(self.service, &envelope);
             }
             Err(error) => {
                 let unreadable = attempt::unreadable(&entry.envelope, &error, self.service.clock.now());
@@ -165,7 +164,10 @@ impl Reading<'_> {
                 },
             }
         };
-        self.kept = self.position;
+        // A repetition moves nothing: the position is kept later
+        if outcome != "repeated" {
+            self.kept = self.position;
+        }
         self.service.signals.reading(None);
         self.service.metrics.applied.with_label_values(&[&*envelope.kind, outcome]).inc();
         Ok(())
@@ -194,18 +196,6 @@ impl Reading<'_> {
         }
         self.service.metrics.parked.set(i64::try_from(parked::count(db.read()).await?).unwrap_or(i64::MAX));
         Ok(())
-    }
-}
-
-/// What every replica does about an event, whichever of them applied it.
-fn seen(service: &Service, envelope: &Envelope) {
-    if envelope.kind == SessionRevoked::TYPE
-        && let Ok(SessionRevoked { session, expires_at, .. }) = envelope.event()
-    {
-        service.revocations.learn(session, expires_at);
-    }
-    if envelope.is_from(service.name) && service.live_kinds.contains(&&*envelope.kind) {
-        service.wake.outbox();
     }
 }
 

@@ -142,6 +142,7 @@ impl Api {
         let service = &self.service;
         let caller =
             service.auth.caller(request.header("authorization"), String::new(), service.clock.now()).await;
-        caller.actor != Actor::Anonymous
+        let ended = caller.session.is_some_and(|session| service.revocations.contains(&session));
+        caller.actor != Actor::Anonymous && !ended
     }
 }

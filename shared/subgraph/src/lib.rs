@@ -56,6 +56,7 @@ mod load;
 mod measure;
 mod metrics;
 mod migrate;
+mod overhear;
 mod page;
 mod patch;
 mod policy;

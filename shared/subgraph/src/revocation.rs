@@ -63,9 +63,13 @@ impl Revocations {
     }
 
     /// Reads the database again when it knows other sessions: a rebuild of the view notes them from outside.
-    pub(crate) async fn refresh(&self, db: &Db) -> Result<()> {
-        let known = self.sessions.read().unwrap_or_else(PoisonError::into_inner).len() as u64;
-        if Entity::find().count(db.read()).await? == known { Ok(()) } else { self.load(db).await }
+    pub(crate) async fn refresh(&self, db: &Db, now: DateTime<Utc>) -> Result<()> {
+        let known = {
+            let sessions = self.sessions.read().unwrap_or_else(PoisonError::into_inner);
+            sessions.values().filter(|expires_at| **expires_at > now).count() as u64
+        };
+        let noted = Entity::find().filter(Column::ExpiresAt.gt(now)).count(db.read()).await?;
+        if noted == known { Ok(()) } else { self.load(db).await }
     }
 
     /// Remembers a session, and tells everybody who keeps one open.
@@ -83,7 +87,7 @@ impl Revocations {
     }
 }
 
-/// Notes it in the database; the memory of each process is told once that is committed.
+/// Notes it in the database; the memory of each process hears of it by itself.
 impl Consumer<SessionRevoked> for Revocations {
     async fn apply(change: &mut Change, revoked: &Received<SessionRevoked>) -> Result<()> {
         note(change, &revoked.event).await.map(drop)

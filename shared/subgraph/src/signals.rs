@@ -25,7 +25,11 @@ impl Signals {
     pub(crate) fn problem(&self) -> Option<String> {
         let said =
             |signal: &Mutex<Option<String>>| signal.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        said(&self.publishing).or_else(|| said(&self.reading))
+        let (publishing, reading) = (said(&self.publishing), said(&self.reading));
+        match (publishing, reading) {
+            (Some(one), Some(other)) if one != other => Some(format!("{one}; {other}")),
+            (one, other) => one.or(other),
+        }
     }
 }
 

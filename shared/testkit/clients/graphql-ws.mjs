@@ -1,8 +1,9 @@
 // The client of graphql-transport-ws: node graphql-ws.mjs URL OPTIONS
 //
 // OPTIONS is JSON: `token`, `query` and, for one that resumes, `after`: the sequence that it has. It subscribes, and
-// when it loses its connection subscribes again after the last sequence it has seen. Prints what happens as lines of
-// JSON, until it is killed: {"on": "connected" | "closed" | "next" | "error" | "complete", "data": DATA}.
+// when it loses its connection, or was too slow, subscribes again after the last sequence it has seen. Prints what
+// happens as lines of JSON, until it is killed:
+// {"on": "connected" | "closed" | "next" | "missed" | "error" | "complete", "data": DATA}.
 import { createRequire } from "node:module";
 
 const require = createRequire(process.env.CLIENTS);
@@ -29,12 +30,24 @@ const client = createClient({
 
 // What it sends when it connects again is made of this once more, with the sequence as it is then
 const payload = { query, variables: after === undefined ? {} : { after } };
-client.subscribe(payload, {
-  next: (result) => {
-    const sequence = result.data?.notificationCreated?.sequence;
-    if (sequence !== undefined) payload.variables.after = sequence;
-    say("next", result);
-  },
-  error: (error) => say("error", Array.isArray(error) ? error : { code: error?.code, reason: error?.reason }),
-  complete: () => say("complete"),
-});
+const subscribe = () =>
+  client.subscribe(payload, {
+    next: (result) => {
+      const sequence = result.data?.notificationCreated?.sequence;
+      if (sequence !== undefined) payload.variables.after = sequence;
+      say("next", result);
+    },
+    error: (error) => {
+      const place = Array.isArray(error) ? error[0]?.extensions?.afterSequence : undefined;
+      if (place === undefined) {
+        say("error", Array.isArray(error) ? error : { code: error?.code, reason: error?.reason });
+        return;
+      }
+      // It was too slow, and is told where to go on
+      payload.variables.after = place;
+      say("missed", place);
+      subscribe();
+    },
+    complete: () => say("complete"),
+  });
+subscribe();

@@ -14,7 +14,7 @@ use crate::stack::delivery;
 use crate::supergraph::SERVICES;
 use crate::{Load, Stack};
 
-pub use plan::{Fault, Plan, Round};
+pub use plan::{Fault, Plan, Round, ServerFault};
 
 /// How often each event comes again when all do.
 const REPETITIONS: usize = 3;
@@ -103,26 +103,32 @@ async fn inject(stack: &mut Stack, fault: &Fault) {
             stack.restart(service).await;
         }
         Fault::Repeat => repeat(stack).await,
-        Fault::NatsAway(pause) => {
+        Fault::Server(fault) => inject_server(stack, *fault).await,
+    }
+}
+
+async fn inject_server(stack: &mut Stack, fault: ServerFault) {
+    match fault {
+        ServerFault::NatsAway(pause) => {
             stack.nats().kill();
-            sleep(*pause).await;
+            sleep(pause).await;
             stack.nats().restart().await;
         }
-        Fault::NatsWiped => {
+        ServerFault::NatsWiped => {
             stack.nats().kill();
             stack.nats().wipe();
             stack.nats().restart().await;
         }
-        Fault::NatsPaused(pause) => {
+        ServerFault::NatsPaused(pause) => {
             stack.nats().pause();
-            sleep(*pause).await;
+            sleep(pause).await;
             stack.nats().resume();
         }
-        Fault::ConnectionsEnd => stack.postgres().terminate_all().await,
-        Fault::PostgresStops => stack.postgres().restart().await,
-        Fault::PostgresCrashes(pause) => {
+        ServerFault::ConnectionsEnd => stack.postgres().terminate_all().await,
+        ServerFault::PostgresStops => stack.postgres().restart().await,
+        ServerFault::PostgresCrashes(pause) => {
             stack.postgres().kill();
-            sleep(*pause).await;
+            sleep(pause).await;
             stack.postgres().restart().await;
         }
     }

@@ -43,8 +43,7 @@ pub struct Stack {
     bus: OnceCell<Arc<dyn Bus>>,
     nats: Option<Nats>,
     postgres: Option<Postgres>,
-    folder: PathBuf,
-    _removed: Option<TempDir>,
+    folder: Folder,
 }
 
 impl Stack {
@@ -75,9 +74,7 @@ impl Stack {
     /// # Panics
     /// When a part does not start.
     pub async fn embedded() -> Self {
-        let folder = temporary_folder();
-        let mut stack = Self::over(folder.path(), None, None);
-        stack._removed = Some(folder);
+        let mut stack = Self::over(Folder::temporary(), None, None);
         stack.start_services().await;
         stack
     }
@@ -87,34 +84,31 @@ impl Stack {
     /// # Panics
     /// When a part does not start.
     pub async fn embedded_in(folder: &Path) -> Self {
-        let mut stack = Self::over(folder, None, None);
+        let mut stack = Self::over(Folder::Lasting(folder.to_owned()), None, None);
         stack.start_services().await;
         stack
     }
 
     async fn servers() -> Self {
         let (nats, postgres) = tokio::join!(Nats::start(), Postgres::start());
-        let folder = temporary_folder();
-        let mut stack = Self::over(folder.path(), Some(nats), Some(postgres));
-        stack._removed = Some(folder);
-        stack
+        Self::over(Folder::temporary(), Some(nats), Some(postgres))
     }
 
-    fn over(folder: &Path, nats: Option<Nats>, postgres: Option<Postgres>) -> Self {
+    fn over(folder: Folder, nats: Option<Nats>, postgres: Option<Postgres>) -> Self {
         let ports = PortRow::free();
         let ports: Vec<_> = SERVICES.into_iter().zip(ports.all().skip(1)).collect();
         let client = Client::new(&ports);
         let databases = match &postgres {
             Some(postgres) => Databases::postgres(&postgres.url()),
-            None => Databases::sqlite(folder),
+            None => Databases::sqlite(folder.path()),
         };
-        let mut environment = environment(folder, &ports);
+        let mut environment = environment(folder.path(), &ports);
         environment.extend(postgres.as_ref().map(|it| ("DATABASE_URL".into(), it.url())));
         environment.extend(nats.as_ref().map(|it| ("NATS_URL".into(), it.url())));
         let replicas = ports.iter().map(|(name, port)| Replica::new(name, *port, &environment));
         let replicas = replicas.collect();
-        let (bus, folder) = (OnceCell::new(), folder.to_owned());
-        Self { replicas, client, environment, databases, bus, nats, postgres, folder, _removed: None }
+        let bus = OnceCell::new();
+        Self { replicas, client, environment, databases, bus, nats, postgres, folder }
     }
 
     /// All at once, then wait: together they take as long as the slowest.
@@ -159,7 +153,7 @@ impl Stack {
     /// The folder of the keys, the SQLite files and the log of events.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.folder.path()
     }
 
     /// Asks the services what their clients ask; may be cloned and taken to other tasks.
@@ -253,7 +247,7 @@ impl Stack {
     /// When it cannot be opened.
     pub async fn bus(&self) -> &Arc<dyn Bus> {
         let url = self.nats.as_ref().map(Nats::url);
-        let open = || async { events::open(url.as_deref(), &self.folder).await.expect("the bus opens") };
+        let open = || async { events::open(url.as_deref(), self.folder()).await.expect("the bus opens") };
         self.bus.get_or_init(open).await
     }
 
@@ -275,8 +269,27 @@ impl Drop for Stack {
     }
 }
 
-fn temporary_folder() -> TempDir {
-    tempfile::Builder::new().prefix("leadgraph-stack-").tempdir().expect("a temporary folder")
+/// Where the files are.
+#[derive(Debug)]
+enum Folder {
+    /// It goes with the stack.
+    Temporary(TempDir),
+    /// It is somebody else's.
+    Lasting(PathBuf),
+}
+
+impl Folder {
+    fn temporary() -> Self {
+        let folder = tempfile::Builder::new().prefix("leadgraph-stack-").tempdir();
+        Self::Temporary(folder.expect("a temporary folder"))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(folder) => folder.path(),
+            Self::Lasting(path) => path,
+        }
+    }
 }
 
 /// The same for every service: each takes what concerns it.

@@ -199,14 +199,14 @@ struct Happened {
 async fn prepare(stack: &mut Stack) -> Happened {
     let client = stack.client().clone();
     let load = Load::start(&client, 7, 2);
-    let (lead, gone) = (created(&client, "lead").await, created(&client, "gone").await);
+    let (kept, gone) = (created(&client, "lead").await, created(&client, "gone").await);
     let update = "mutation($id: Int!) { updateLead(updateLeadInput: {id: $id, status: WON}) { id } }";
-    client.data("leads", update, json!({ "id": lead })).await;
+    client.data("leads", update, json!({ "id": kept })).await;
     let note = r#"mutation($id: Int!) { createInteraction(createInteractionInput:
         {type: CALL, date: "2026-01-15T10:00:00Z", notes: "Called", leadId: $id}) { id } }"#;
-    client.data("interactions", note, json!({ "id": lead })).await;
+    client.data("interactions", note, json!({ "id": kept })).await;
     let task = r#"mutation($id: Int!) { createTask(input: {title: "Call", leadId: $id}) { id } }"#;
-    let task = client.data("tasks", task, json!({ "id": lead })).await;
+    let task = client.data("tasks", task, json!({ "id": kept })).await;
     let complete = "mutation($id: Int!) { completeTask(id: $id) { id } }";
     client.data("tasks", complete, json!({ "id": number(&task["createTask"]["id"]) })).await;
     client.data("leads", "mutation($id: Int!) { removeLead(id: $id) }", json!({ "id": gone })).await;
@@ -222,7 +222,7 @@ async fn prepare(stack: &mut Stack) -> Happened {
         assert!(stack.terminate(service).await.success());
     }
     stack.databases().close().await;
-    Happened { backend: stack.backend(), lead, gone }
+    Happened { backend: stack.backend(), lead: kept, gone }
 }
 
 async fn created(client: &Client, name: &str) -> i64 {

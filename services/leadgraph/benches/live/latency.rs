@@ -40,8 +40,6 @@ const PAUSE: Duration = Duration::from_millis(5);
 const SETTLE: Duration = Duration::from_secs(2);
 /// A frame that takes longer is lost.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Writes that the disk's own time is taken from.
-const WRITES: usize = 100;
 const CREATE: &str = "mutation($email: String!) { createLead(input: {firstName: \"John\", lastName: \"Doe\", \
                       email: $email}) { id } }";
 
@@ -69,6 +67,8 @@ struct Samples {
     since_request: Vec<f64>,
     /// From the request to the answer.
     mutation: Vec<f64>,
+    /// What the disk took for a small durable write.
+    write: Vec<f64>,
 }
 
 async fn measure(fleet: &Fleet, leads: usize, report: &mut Report) -> Result<()> {
@@ -77,16 +77,19 @@ async fn measure(fleet: &Fleet, leads: usize, report: &mut Report) -> Result<()>
     let listening = tokio::spawn(listen(socket, told));
     sleep(SETTLE).await;
     let creating = Creating { url: fleet.url("leads"), token: token(), client: subgraph::http_client()? };
-    let mut samples = Samples::default();
+    let (mut samples, mut disk) = (Samples::default(), Disk::new(fleet.folder(), WARM_UP + leads)?);
     for number in 0..WARM_UP + leads {
         let outcome = creating.one(number, &mut frames).await?;
+        sleep(PAUSE).await;
+        // In between, so that it meets the same disk
+        let write = disk.write()?;
         if number >= WARM_UP {
             samples.add(outcome);
+            samples.write.push(write);
         }
-        sleep(PAUSE).await;
     }
     listening.abort();
-    samples.print(&disk(fleet.folder())?, report);
+    samples.print(report);
     Ok(())
 }
 
@@ -146,15 +149,15 @@ impl Samples {
         self.mutation.push(millis(answer.saturating_duration_since(request)));
     }
 
-    fn print(&self, disk: &[f64], report: &mut Report) {
-        let Self { since_answer, since_request, mutation } = self;
+    fn print(&self, report: &mut Report) {
+        let Self { since_answer, since_request, mutation, write } = self;
         report.at_most("commit to frame, p50", median(since_answer), MAX_MEDIAN, "ms");
         report.at_most("commit to frame, p99", quantile(since_answer, 0.99), MAX_P99, "ms");
         beside("request to frame, p50", median(since_request), "ms");
         beside("request to frame, p99", quantile(since_request, 0.99), "ms");
         beside("request to answer, the mutation alone, p50", median(mutation), "ms");
         beside("request to frame : request to answer", median(since_request) / median(mutation), "");
-        let twice = 2.0 * median(disk);
+        let twice = 2.0 * median(write);
         beside("two durable writes one after the other, p50", twice, "ms");
         beside("commit to frame : two durable writes", median(since_answer) / twice, "");
         let before = as_f64(since_answer.iter().filter(|time| **time <= 0.0).count());
@@ -162,23 +165,29 @@ impl Samples {
     }
 }
 
-/// What the disk takes for small durable writes, one after the other, in milliseconds. The file has its size before,
-/// as a log that is written again from its beginning.
-fn disk(folder: &Path) -> Result<Vec<f64>> {
+/// A file of small durable writes. It has its size before, as a log that is written again from its beginning.
+struct Disk {
+    file: File,
+}
+
+impl Disk {
     const BLOCK: [u8; 4096] = [0; 4096];
-    let mut file = File::create(folder.join("writes"))?;
-    file.write_all(&BLOCK.repeat(WRITES))?;
-    file.sync_all()?;
-    file.rewind()?;
-    let mut times = Vec::new();
-    for _ in 0..WRITES {
-        let begin = Instant::now();
-        file.write_all(&BLOCK)?;
-        file.sync_data()?;
-        times.push(millis(begin.elapsed()));
-        std::thread::sleep(PAUSE);
+
+    fn new(folder: &Path, writes: usize) -> Result<Self> {
+        let mut file = File::create(folder.join("writes"))?;
+        file.write_all(&Self::BLOCK.repeat(writes))?;
+        file.sync_all()?;
+        file.rewind()?;
+        Ok(Self { file })
     }
-    Ok(times)
+
+    /// How long one write takes, in milliseconds.
+    fn write(&mut self) -> Result<f64> {
+        let begin = Instant::now();
+        self.file.write_all(&Self::BLOCK)?;
+        self.file.sync_data()?;
+        Ok(millis(begin.elapsed()))
+    }
 }
 
 fn millis(time: Duration) -> f64 {

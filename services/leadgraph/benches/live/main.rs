@@ -52,7 +52,7 @@ struct What {
     #[arg(long, default_value_t = 10_000)]
     sockets: usize,
     /// Turns of each of the two servers
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 9)]
     rounds: usize,
     /// What cargo says
     #[arg(long, hide = true)]

@@ -58,7 +58,7 @@ const CREATED: &str = "subscription ($after: Int) { notificationCreated(afterSeq
 async fn next(client: &mut Client) -> Value {
     loop {
         let said = client.next().await;
-        if said["on"] != "connected" && said["on"] != "closed" {
+        if !["connected", "closed", "missed"].iter().any(|news| said["on"] == *news) {
             return said;
         }
     }

@@ -144,14 +144,14 @@ async fn a_token_may_come_in_the_header() {
 async fn it_is_disconnected_when_its_session_ends() {
     let stage = Stage::set(TestDatabase::sqlite()).await;
     let mut stays = connected(&stage, TRANSPORTS[0], 1).await;
-    for transports in TRANSPORTS {
-        let mut client = connected(&stage, transports, 3).await;
-        let revoked = SessionRevoked { session: session(3), ..SessionRevoked::example() };
+    for (transports, user) in TRANSPORTS.into_iter().zip(2..) {
+        let mut client = connected(&stage, transports, user).await;
+        let revoked = SessionRevoked { session: session(user), ..SessionRevoked::example() };
         let expires_at = stage.clock.now() + TimeDelta::days(400);
         stage.publish(&SessionRevoked { expires_at, ..revoked }).await;
         assert_eq!(next(&mut client, "disconnect").await, "io server disconnect");
         // Nor can it come again
-        let mut client = connect(&stage, transports, &json!({ "token": stage.token(3) }));
+        let mut client = connect(&stage, transports, &json!({ "token": stage.token(user) }));
         next(&mut client, "connect").await;
         assert_eq!(next(&mut client, "disconnect").await, "io server disconnect");
     }

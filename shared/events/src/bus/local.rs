@@ -47,7 +47,6 @@ static OPEN: LazyLock<Mutex<HashMap<PathBuf, Weak<LocalBus>>>> = LazyLock::new(M
 /// A log in a SQLite file.
 #[derive(Debug)]
 pub struct LocalBus {
-    identity: String,
     read: DatabaseConnection,
     write: DatabaseConnection,
     appended: watch::Sender<u64>,
@@ -79,8 +78,7 @@ impl LocalBus {
         let write = connect(&key, 1).await.with_context(help)?;
         write.execute_unprepared(TABLES).await.with_context(help)?;
         let read = connect(&key, 4).await.with_context(help)?;
-        let identity = identity(&read).await.with_context(help)?;
-        let bus = Arc::new(Self { identity, read, write, appended: watch::Sender::new(0) });
+        let bus = Arc::new(Self { read, write, appended: watch::Sender::new(0) });
         open.insert(key, Arc::downgrade(&bus));
         Ok(bus)
     }
@@ -94,6 +92,20 @@ impl LocalBus {
             Entry { position: row.position, envelope: row.envelope, behind }
         };
         Ok(rows.into_iter().map(entry).collect())
+    }
+
+    /// What is wrong for somebody who has read up to `after`, when entries behind that are gone: an older copy of the
+    /// file was put in its place, or that was longer ago than it keeps entries.
+    async fn lost(&self, after: i64) -> anyhow::Result<Option<String>> {
+        const SQL: &str = "SELECT coalesce(max(seq), 0), coalesce((SELECT min(position) FROM log), max(seq) + 1, 1) \
+                           FROM sqlite_sequence WHERE name = 'log'";
+        let row = self.read.query_one_raw(statement(SQL, [])).await?.context("it has no end")?;
+        let (last, first): (i64, i64) = (row.try_get_by(0)?, row.try_get_by(1)?);
+        if last < after {
+            return Ok(Some(format!("it ends at {last}, and {after} was read from it")));
+        }
+        let gap = after > 0 && first > after + 1;
+        Ok(gap.then(|| format!("it begins at {first}, and it was read to {after}")))
     }
 
     async fn clean(&self) -> Result<(), DbErr> {
@@ -143,7 +155,8 @@ impl Bus for LocalBus {
     }
 
     async fn identity(&self) -> anyhow::Result<String> {
-        Ok(self.identity.clone())
+        // Another process may have made it another log
+        identity(&self.read).await
     }
 
     async fn append(&self, events: &[outbox::Model]) -> anyhow::Result<()> {
@@ -166,7 +179,12 @@ impl Bus for LocalBus {
     }
 
     async fn read(&self, identity: &str, after: i64) -> anyhow::Result<Reader> {
-        anyhow::ensure!(self.identity == identity, "the log of events is another one");
+        anyhow::ensure!(self.identity().await? == identity, "the log of events is another one");
+        if let Some(why) = self.lost(after).await? {
+            let renew = "UPDATE identity SET id = lower(hex(randomblob(16)))";
+            self.write.execute_unprepared(renew).await?;
+            anyhow::bail!("the log of events lost some: {why}. All that is kept is published again");
+        }
         let reading = Reading {
             db: self.read.clone(),
             appended: self.appended.subscribe(),

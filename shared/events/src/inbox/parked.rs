@@ -4,8 +4,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ConnectionTrait, DbErr, ExprTrait, IntoActiveModel, PaginatorTrait, QueryOrder, QuerySelect,
-    entity::prelude::*,
-    sea_query::{Expr, OnConflict},
+    entity::prelude::*, sea_query::Expr,
 };
 
 /// One event that could not be applied.
@@ -37,18 +36,31 @@ pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
-/// Puts an event aside. One that is there already gets the new reason, and its attempts are added up.
+/// Puts an event aside.
+///
+/// # Errors
+/// When the database refuses, also because it is there already.
+pub async fn park(tx: &impl ConnectionTrait, event: Model) -> Result<(), DbErr> {
+    Entity::insert(event.into_active_model().reset_all()).exec_without_returning(tx).await?;
+    Ok(())
+}
+
+/// Notes that a parked event could not be applied again. One that was released meanwhile stays so.
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn park(tx: &impl ConnectionTrait, event: Model) -> Result<(), DbErr> {
-    let attempts = Expr::col((Entity, Column::Attempts)).add(event.attempts);
-    let mut again = OnConflict::column(Column::EventId);
-    again
-        .update_columns([Column::Reason, Column::ParkedAt, Column::ReplayAt])
-        .value(Column::Attempts, attempts);
-    let row = Entity::insert(event.into_active_model().reset_all());
-    row.on_conflict(again).exec_without_returning(tx).await?;
+pub async fn failed_again(
+    db: &impl ConnectionTrait,
+    id: Uuid,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<(), DbErr> {
+    let nobody: Option<DateTime<Utc>> = None;
+    let update = Entity::update_many().filter(Column::EventId.eq(id));
+    let update =
+        update.col_expr(Column::Reason, Expr::val(reason)).col_expr(Column::ParkedAt, Expr::val(now));
+    let update = update.col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1));
+    update.col_expr(Column::ReplayAt, Expr::value(nobody)).exec(db).await?;
     Ok(())
 }
 

@@ -249,3 +249,17 @@ async fn a_file_is_its_owners_alone() {
         assert_eq!(mode & 0o077, 0, "{}", entry.path().display());
     }
 }
+
+#[tokio::test]
+async fn a_file_that_was_set_back_becomes_another_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bus = LocalBus::open(&folder.path().join("log")).await.expect("a bus");
+    bus.append(&events("lead/1", 0..3)).await.expect("appended");
+    let identity = bus.identity().await.expect("an identity");
+    assert!(bus.read(&identity, 3).await.is_ok());
+    let error = bus.read(&identity, 4).await.err().expect("an error").to_string();
+    assert!(error.contains("ends at 3"), "{error}");
+    let renewed = bus.identity().await.expect("an identity");
+    assert_ne!(renewed, identity, "so everything is published again");
+    assert_eq!(take_texts(&mut bus.read(&renewed, 0).await.expect("a reader"), 3).await.len(), 3);
+}

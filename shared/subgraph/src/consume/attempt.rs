@@ -67,7 +67,7 @@ impl Attempts {
                 format!("{error:#}")
             }
         };
-        Next::Park(to_park(envelope, reason, self.lasting, service.clock.now()))
+        Next::Park(to_park(envelope, &reason, self.lasting, service.clock.now()))
     }
 }
 
@@ -75,17 +75,22 @@ fn wait(failures: u32) -> Duration {
     WAIT.0.saturating_mul(4_u32.saturating_pow(failures - 1)).min(WAIT.1)
 }
 
-fn to_park(envelope: &Envelope, reason: String, attempts: u32, now: DateTime<Utc>) -> parked::Model {
+fn to_park(envelope: &Envelope, reason: &str, attempts: u32, now: DateTime<Utc>) -> parked::Model {
     parked::Model {
         event_id: envelope.id,
-        kind: envelope.kind.clone(),
-        subject: envelope.subject.clone(),
+        kind: without_nul(&envelope.kind),
+        subject: without_nul(&envelope.subject),
         envelope: serde_json::to_string(envelope).unwrap_or_default(),
-        reason,
+        reason: without_nul(reason),
         attempts: i32::try_from(attempts).unwrap_or(i32::MAX),
         parked_at: now,
         replay_at: None,
     }
+}
+
+/// As Postgres takes it: whoever can write to the bus must not hold it up.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 /// What to park of an entry that is no event.
@@ -97,7 +102,7 @@ pub(super) fn unreadable(text: &str, error: &serde_json::Error, now: DateTime<Ut
         event_id,
         kind: String::new(),
         subject: String::new(),
-        envelope: text.replace('\0', "\u{fffd}"),
+        envelope: without_nul(text),
         reason: format!("is no CloudEvent: {error}"),
         attempts: 1,
         parked_at: now,
@@ -179,11 +184,7 @@ pub(super) async fn replay(
         Err(Fault::Unreadable(error)) => format!("{error:#}"),
     };
     tracing::error!(subgraph = service.name, %id, kind = event.kind, reason, "a parked event still cannot be applied");
-    parked::park(
-        service.db.write(),
-        parked::Model { reason, attempts: 1, parked_at: now, replay_at: None, ..event },
-    )
-    .await?;
+    parked::failed_again(service.db.write(), id, &reason, now).await?;
     Ok(())
 }
 
@@ -198,7 +199,6 @@ async fn apply_parked(service: &Service, consumers: &Consumers, envelope: Envelo
         consumers.handle(&mut change, &envelope).await?;
         parked::release(change.tx(), envelope.id).await.map_err(Error::from)?;
         change.finish_applied().await?;
-        super::seen(&service, &envelope);
         Ok(())
     })
     .await

@@ -15,10 +15,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
-use tokio::task::AbortHandle;
+use tokio::{sync::Semaphore, task::AbortHandle};
 
 /// Operations of one socket at a time; a page of a rich client has a handful.
 pub(crate) const MAX_OPERATIONS: usize = 50;
+/// Queries and mutations of one socket that run at the same time.
+const ANSWERING: usize = 4;
 
 /// What an operation is doing.
 enum Work {
@@ -108,6 +110,8 @@ impl State {
 
 /// One client.
 pub(crate) struct Client {
+    /// Queries and mutations that may run at the same time.
+    pub answering: Semaphore,
     max_frames: usize,
     max_bytes: usize,
     state: Mutex<State>,
@@ -116,7 +120,12 @@ pub(crate) struct Client {
 impl Client {
     /// A client with an empty queue.
     pub fn new(limits: &LiveLimits) -> Self {
-        Self { max_frames: limits.queue_frames, max_bytes: limits.queue_bytes, state: Mutex::default() }
+        Self {
+            answering: Semaphore::new(ANSWERING),
+            max_frames: limits.queue_frames,
+            max_bytes: limits.queue_bytes,
+            state: Mutex::default(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

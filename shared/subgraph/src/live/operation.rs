@@ -62,6 +62,11 @@ impl Run {
         let request_id = service.random.uuid(service.clock.now()).simple().to_string();
         let caller = self.endpoint.admitted(Caller { request_id, ..Caller::clone(&caller) }).await;
         if !is_subscription(&mut request) {
+            // A few at a time, and not while answers pile up: they may be large
+            let Ok(_turn) = self.client.answering.acquire().await else { return };
+            if !self.client.room(self.number).await {
+                return;
+            }
             let answer = self.endpoint.serve(*request, caller).await;
             return self.client.finish(self.number, |id| last_messages(id, &answer));
         }

@@ -109,7 +109,11 @@ impl Connection {
         if let Some(closing) = self.client.watch(cx) {
             return Poll::Ready(Event::End(Ending::Close(closing)));
         }
-        match self.poll_write(cx) {
+        let (written, taken) = self.poll_write(cx);
+        if taken {
+            self.stalled = None;
+        }
+        match written {
             Poll::Ready(Ok(())) => self.stalled = None,
             Poll::Ready(Err(_)) => return Poll::Ready(Event::End(Ending::Lost)),
             Poll::Pending => self.stall(),
@@ -132,16 +136,17 @@ impl Connection {
         self.timer.as_mut().poll(cx).map(|()| Event::Tick)
     }
 
-    /// Writes until the queue is empty or the peer takes no more.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Writes until the queue is empty or the peer takes no more. Says whether the peer has taken what was written before.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> (Poll<io::Result<()>>, bool) {
         let mut socket = Pin::new(&mut *self.socket);
-        let mut events = 0;
+        let (mut events, mut taken) = (0, false);
         let written = loop {
             match socket.as_mut().poll_ready(cx) {
                 Poll::Ready(Ok(())) => {}
                 other => break other,
             }
             let Some(frame) = self.client.pop() else { break socket.as_mut().poll_flush(cx) };
+            taken = true;
             events += u64::from(matches!(frame, Frame::Next { .. }));
             if let Err(error) = socket.as_mut().start_send(frame.into()) {
                 break Poll::Ready(Err(error));
@@ -150,7 +155,7 @@ impl Connection {
         if events > 0 {
             self.endpoint.service.live.hub.metrics.frames.inc_by(events);
         }
-        written
+        (written, taken)
     }
 
     /// The peer takes nothing: makes sure that this is looked at in time.

@@ -15,7 +15,7 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Bytes that the system takes for a peer before they can be sent. Without a limit it takes up to 4 MB for each
 /// one that does not read, and nobody notices.
-#[cfg(any(target_os = "linux", target_os = "macos"))]
+#[cfg(target_os = "linux")]
 const UNSENT: u32 = 128 * 1024;
 
 /// Connections end by themselves after the grace; what is there after this, too, does not.
@@ -91,7 +91,7 @@ impl Door {
 fn set_options(stream: &TcpStream) -> io::Result<()> {
     // Nagle's algorithm adds up to 40 ms to small answers
     stream.set_nodelay(true)?;
-    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    #[cfg(target_os = "linux")]
     socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT)?;
     Ok(())
 }

@@ -19,6 +19,17 @@ struct Demand {
     may_be_missing: bool,
 }
 
+impl Demand {
+    fn of(kind: &'static str, title: &'static str, message: Option<String>) -> Self {
+        Self { kind, title, message, lead: None, may_be_missing: false }
+    }
+
+    fn about(self, facts: &Facts, lead: &Value) -> Self {
+        let lead = lead.as_i64().and_then(|id| i32::try_from(id).ok());
+        Self { lead, may_be_missing: lead.is_some_and(|id| facts.removed.contains(&id)), ..self }
+    }
+}
+
 /// What a notification tells of: an event, or a piece of bulk work.
 type Cause = Uuid;
 
@@ -47,10 +58,10 @@ pub(super) fn broken(facts: &Facts, allowed: &Allowed) -> Vec<String> {
             (Some(demand), []) if demand.may_be_missing => {}
             (Some(demand), []) => broken.push(format!("nobody was told of {cause}: {}", demand.title)),
             (None, [first, ..]) => {
-                broken.push(format!("the notification {first} tells of {cause}, which concerns nobody"))
+                broken.push(format!("the notification {first} tells of {cause}, which concerns nobody"));
             }
             (Some(demand), [one]) => {
-                broken.extend(facts.notifications.get(one).and_then(|it| misfit(facts, demand, it)))
+                broken.extend(facts.notifications.get(one).and_then(|it| misfit(facts, demand, it)));
             }
             (_, [_, _, ..]) => broken.push(format!("{} notifications tell of {cause}: {made:?}", made.len())),
         }
@@ -81,47 +92,44 @@ fn demands(facts: &Facts, allowed: &Allowed) -> (BTreeMap<Cause, Option<Demand>>
 
 /// What people are told of one event.
 fn demand(facts: &Facts, event: &Row) -> Option<Demand> {
-    let (data, batch) = (&event.envelope.data, event.envelope.batchsize.filter(|size| *size > 1));
-    let number = |value: &Value| value.as_i64().and_then(|it| i32::try_from(it).ok());
-    let about = |kind, title, lead: Option<i32>, message| {
-        let may_be_missing = lead.is_some_and(|id| facts.removed.contains(&id));
-        Some(Demand { kind, title, message, lead, may_be_missing })
-    };
+    let (data, alone) = (&event.envelope.data, event.envelope.batch.is_none());
     match &*event.row.kind {
-        "lead.created" => {
-            let lead = &data["lead"];
-            if let Some(size) = batch {
-                let gone = number(&lead["id"]).is_some_and(|id| facts.removed.contains(&id));
-                let message = Some(format!("{size} leads added to pipeline"));
-                let demand = about("LEAD_CREATED", "New Leads Created", None, message)?;
-                return Some(Demand { may_be_missing: gone, ..demand });
-            }
-            let name = format!("{} {}", lead["firstName"].as_str()?, lead["lastName"].as_str()?);
-            let message = Some(format!("{name} added to pipeline"));
-            about("LEAD_CREATED", "New Lead Created", number(&lead["id"]), message)
-        }
-        "task.completed" => {
+        "lead.created" => lead_created(facts, event),
+        "task.completed" if alone => {
             let task = &data["task"];
             let words = |name| Some(format!("{} completed for {name}", task["title"].as_str()?));
             let message = task["leadName"].as_str().and_then(words);
-            about("TASK_COMPLETED", "Task Completed", number(&task["leadId"]), message)
+            Some(Demand::of("TASK_COMPLETED", "Task Completed", message).about(facts, &task["leadId"]))
         }
-        "interaction.created" | "interaction.updated" if event.envelope.batch.is_none() => {
+        "interaction.created" | "interaction.updated" if alone => {
             let interaction = &data["interaction"];
             let changed = data.get("changed").and_then(Value::as_array);
             let noted = changed.is_none_or(|fields| fields.iter().any(|it| it == "notes"));
             interaction["notes"].as_str().filter(|_| noted)?;
             let message = interaction["leadName"].as_str().map(|name| format!("Note added to {name}"));
-            about("COMMENT_ADDED", "Note Added", number(&interaction["leadId"]), message)
+            Some(Demand::of("COMMENT_ADDED", "Note Added", message).about(facts, &interaction["leadId"]))
         }
-        "score.updated" => {
-            let moved = data["previousBand"] != data["band"] && !data["previousScore"].is_null();
-            let lead = number(&data["leadId"]).filter(|_| moved && !data["score"].is_null())?;
-            about("SCORE_UPDATED", "Lead Score Updated", Some(lead), None)
+        "score.updated" if alone => {
+            let moved = data["previousBand"] != data["band"];
+            let scores = !data["previousScore"].is_null() && !data["score"].is_null();
+            let demand =
+                Demand::of("SCORE_UPDATED", "Lead Score Updated", None).about(facts, &data["leadId"]);
+            Some(demand).filter(|_| moved && scores)
         }
-        "scores.recalculated" => about("SCORE_UPDATED", "Lead Scores Recalculated", None, None),
+        "scores.recalculated" => Some(Demand::of("SCORE_UPDATED", "Lead Scores Recalculated", None)),
         _ => None,
     }
+}
+
+fn lead_created(facts: &Facts, event: &Row) -> Option<Demand> {
+    let lead = &event.envelope.data["lead"];
+    if let Some(size) = event.envelope.batchsize.filter(|size| *size > 1) {
+        let message = format!("{size} leads added to pipeline");
+        let demand = Demand::of("LEAD_CREATED", "New Leads Created", Some(message)).about(facts, &lead["id"]);
+        return Some(Demand { lead: None, ..demand });
+    }
+    let message = format!("{} {} added to pipeline", lead["firstName"].as_str()?, lead["lastName"].as_str()?);
+    Some(Demand::of("LEAD_CREATED", "New Lead Created", Some(message)).about(facts, &lead["id"]))
 }
 
 /// How a notification differs from what it should say.

@@ -50,13 +50,11 @@ pub(super) async fn read(connection: &Connection, identity: &str, after: i64) ->
     // Afterwards: a consumer of the stream that was there before is none of the one that is there now
     let info = connection.within(stream::info(jetstream)).await?;
     ensure!(stream::identity(&info) == identity, "the stream of events is another one");
+    if let Some(why) = stream::lost(&info, after) {
+        connection.within(stream::renew(jetstream, &info, &why)).await?;
+        bail!("the stream of events lost some: {why}. All that is kept is published again");
+    }
     let last = info.state.last_sequence;
-    ensure!(
-        last >= after,
-        "the stream of events ends at {last}, and {after} was read from it: an older state of it was restored. \
-         Remove the stream {}, and everything is published again",
-        stream::NAME
-    );
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let reading = Reading {

@@ -16,9 +16,36 @@ const KEPT: Duration = Duration::from_hours(7 * 24);
 /// For how long the server knows what it has. Far longer than a relay needs to try again.
 const DUPLICATE_WINDOW: Duration = Duration::from_mins(10);
 
-/// Which stream this is. One that was lost and made anew was made at another time.
+/// What the stream says of itself once it has lost some of its content.
+const LOST: &str = "leadgraph-lost";
+
+/// Which stream this is. One that was lost and made anew was made at another time, and one that lost some of its
+/// content says so.
 pub(super) fn identity(info: &Info) -> String {
-    format!("nats:{}", info.created.unix_timestamp_nanos())
+    let lost = info.config.metadata.get(LOST).map(|lost| format!(":{lost}")).unwrap_or_default();
+    format!("nats:{}{lost}", info.created.unix_timestamp_nanos())
+}
+
+/// What is wrong for somebody who has read up to `after`, when entries behind that are gone: an older state of the
+/// stream was restored, it was purged, or that was longer ago than it keeps entries.
+pub(super) fn lost(info: &Info, after: u64) -> Option<String> {
+    let (first, last) = (info.state.first_sequence, info.state.last_sequence);
+    if last < after {
+        return Some(format!("it ends at {last}, and {after} was read from it"));
+    }
+    (after > 0 && first > after + 1).then(|| format!("it begins at {first}, and it was read to {after}"))
+}
+
+/// Makes it another log for everybody, so that all there is in the outboxes is published again. Its settings and its
+/// other consumers stay.
+pub(super) async fn renew(jetstream: &Context, info: &Info, why: &str) -> anyhow::Result<()> {
+    let mut config = info.config.clone();
+    config.metadata.insert(LOST.into(), why.into());
+    let updated = jetstream.update_stream(config).await;
+    updated.map_err(|error| {
+        anyhow!("the stream {NAME} lost events ({why}), and cannot be marked: remove it, and all is published again ({error})")
+    })?;
+    Ok(())
 }
 
 /// The stream as it is now, made first where there is none. Several services may do it at once.
