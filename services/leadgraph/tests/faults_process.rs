@@ -65,9 +65,9 @@ async fn a_consumer_killed_before_and_after_its_commit() {
     let mut stack = Stack::networked().await;
     stack.verify().await;
     let databases = stack.databases().clone();
-    for (number, service) in CONSUMERS.into_iter().enumerate() {
+    for service in CONSUMERS {
         let hold = Hold::place(&databases, service, Moment::Applying).await;
-        let lead = stack.client().create_lead(&format!("Before{number}")).await;
+        let lead = stack.client().create_lead(&format!("Before-{service}")).await;
         hold.caught().await;
         stack.kill(service);
         hold.abort_caught().await;
@@ -77,9 +77,10 @@ async fn a_consumer_killed_before_and_after_its_commit() {
         stack.restart(service).await;
         stack.verify().await;
         assert_eq!(databases.count(service, &seen).await, 1);
-
+    }
+    for (service, seed) in CONSUMERS.into_iter().zip(11..) {
         let before = databases.count(service, "inbox").await;
-        let load = Load::start(stack.client(), 11 + number as u64, 2);
+        let load = Load::start(stack.client(), seed, 2);
         let applied = || async { databases.count(service, "inbox").await > before + 3 };
         eventually("events are applied", Duration::from_secs(20), applied).await;
         stack.kill(service);
@@ -168,7 +169,7 @@ async fn hang_up(port: u16, token: &str, number: usize) {
         body.len()
     );
     let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let cut = if number % 4 == 0 { request.len() - body.len() / 2 } else { request.len() };
+    let cut = if number.is_multiple_of(4) { request.len() - body.len() / 2 } else { request.len() };
     socket.write_all(&request.as_bytes()[..cut]).await.unwrap();
     match number % 4 {
         2 => sleep(Duration::from_millis(number as u64 % 40)).await,
