@@ -30,7 +30,7 @@ async fn a_thousand_clients_that_never_read() {
     let token = stack.client().token();
     let mut reader = subscribed(port, &token, None, THIN).await;
     // As much of each as a client may ask for: more than a connection takes that nobody reads
-    let fat: String = (0..40).map(|number| format!("m{number}: message ")).collect();
+    let fat = (0..40).map(|number| format!("m{number}: message")).collect::<Vec<_>>().join(" ");
     let deaf = stream::iter(0..1_000).map(|_| subscribed(port, &token, None, &fat)).buffer_unordered(50);
     let deaf: Vec<Socket> = deaf.collect().await;
     let before = memory(&mut stack);
