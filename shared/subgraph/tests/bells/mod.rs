@@ -83,7 +83,9 @@ pub enum Trouble {
 }
 
 /// By data folder and bell, since tests share the process.
-static TROUBLES: LazyLock<Mutex<HashMap<(PathBuf, i32), (Trouble, u32)>>> = LazyLock::new(Mutex::default);
+type Troubles = HashMap<(PathBuf, i32), (Trouble, u32)>;
+
+static TROUBLES: LazyLock<Mutex<Troubles>> = LazyLock::new(Mutex::default);
 
 struct Ears;
 

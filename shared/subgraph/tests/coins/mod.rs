@@ -125,9 +125,8 @@ struct Migrator;
 
 impl sea_orm_migration::MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        let all = migrations::leads::Migrator::migrations().into_iter();
         let own: Box<dyn MigrationTrait> = Box::new(CoinTable);
-        all.filter(|migration| migration.name().starts_with("000")).chain([own]).collect()
+        migrations::Chassis::migrations().into_iter().chain([own]).collect()
     }
 }
 
@@ -138,12 +137,10 @@ impl View<Changed> for Coins {
         let known = Entity::find_by_id(Id(row.id)).one(change.tx()).await?;
         let new = ActiveModel { id: Set(Id(row.id)), version: Set(row.version), lost: Set(false) };
         match known {
-            None => drop(new.insert(change.tx()).await?),
-            Some(known) if !known.lost && known.version < row.version => {
-                drop(new.update(change.tx()).await?);
-            }
+            None => new.insert(change.tx()).await?,
+            Some(known) if !known.lost && known.version < row.version => new.update(change.tx()).await?,
             Some(_) => return Ok(false),
-        }
+        };
         Ok(true)
     }
 
