@@ -40,7 +40,7 @@ pub enum Fault {
     Double(&'static str, Duration),
     /// A service does not know any more how far it has read.
     Forget(&'static str),
-    /// All events are delivered again.
+    /// Events are delivered again.
     Repeat,
     /// A server fails.
     Server(ServerFault),

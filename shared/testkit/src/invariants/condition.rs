@@ -51,25 +51,32 @@ pub(super) fn of_the_parked(facts: &Facts, allowed: &Allowed) -> Vec<String> {
 }
 
 pub(super) async fn of_the_databases(databases: &Databases) -> Vec<String> {
-    let mut broken = Vec::new();
     if databases.backend() == DbBackend::Sqlite {
-        for service in SERVICES {
-            match databases.rows::<Damage>(service, "PRAGMA integrity_check").await {
-                Ok(said) => broken.extend(
-                    said.iter()
-                        .filter(|it| it.integrity_check != "ok")
-                        .map(|it| format!("the file of {service} is damaged: {}", it.integrity_check)),
-                ),
-                Err(error) => broken.push(format!("the file of {service} cannot be checked: {error}")),
-            }
-        }
-        return broken;
+        return damage(databases).await;
     }
+    let mut broken = Vec::new();
     for (question, words) in [(FORGOTTEN, "a transaction is idle"), (LOCKS, "an advisory lock is left")] {
         match databases.rows::<Finding>("accounts", question).await {
             Ok(said) => broken.extend(said.into_iter().map(|it| format!("{words}: {}", it.said))),
             Err(error) => broken.push(format!("Postgres cannot be checked: {error}")),
         }
     }
+    broken
+}
+
+/// Through new connections: in those that checked before, FTS5 compares the file with what it was then.
+async fn damage(databases: &Databases) -> Vec<String> {
+    let databases = databases.reopened();
+    let mut broken = Vec::new();
+    for service in SERVICES {
+        match databases.rows::<Damage>(service, "PRAGMA integrity_check").await {
+            Ok(said) => {
+                let damage = said.into_iter().map(|it| it.integrity_check).filter(|it| it != "ok");
+                broken.extend(damage.map(|it| format!("the file of {service} is damaged: {it}")));
+            }
+            Err(error) => broken.push(format!("the file of {service} cannot be checked: {error}")),
+        }
+    }
+    databases.close().await;
     broken
 }

@@ -1,7 +1,7 @@
 //! The services' databases, looked into from outside.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sea_orm::sqlx::{postgres::PgPoolOptions, sqlite::SqlitePoolOptions};
 use sea_orm::{
@@ -11,10 +11,17 @@ use sea_orm::{
 
 use crate::supergraph::SERVICES;
 
+/// Where they are.
+#[derive(Clone, Debug)]
+enum Place {
+    Server(String),
+    Folder(PathBuf),
+}
+
 /// The database of each service. Connections are made when they are needed, and made again when they were lost.
 #[derive(Clone, Debug)]
 pub struct Databases {
-    backend: DbBackend,
+    place: Place,
     pools: BTreeMap<&'static str, DatabaseConnection>,
 }
 
@@ -33,7 +40,7 @@ impl Databases {
             SqlxPostgresConnector::from_sqlx_postgres_pool(pool.connect_lazy(&url).expect("an address"))
         };
         let pools = SERVICES.into_iter().map(|service| (service, pool(service))).collect();
-        Self { backend: DbBackend::Postgres, pools }
+        Self { place: Place::Server(url.to_owned()), pools }
     }
 
     /// SQLite files in this folder.
@@ -48,13 +55,25 @@ impl Databases {
             SqlxSqliteConnector::from_sqlx_sqlite_pool(pool.connect_lazy(&url).expect("an address"))
         };
         let pools = SERVICES.into_iter().map(|service| (service, pool(service))).collect();
-        Self { backend: DbBackend::Sqlite, pools }
+        Self { place: Place::Folder(folder.to_owned()), pools }
+    }
+
+    /// The same databases through connections of their own.
+    #[must_use]
+    pub fn reopened(&self) -> Self {
+        match &self.place {
+            Place::Server(url) => Self::postgres(url),
+            Place::Folder(folder) => Self::sqlite(folder),
+        }
     }
 
     /// Which databases these are.
     #[must_use]
     pub fn backend(&self) -> DbBackend {
-        self.backend
+        match self.place {
+            Place::Server(_) => DbBackend::Postgres,
+            Place::Folder(_) => DbBackend::Sqlite,
+        }
     }
 
     /// The database of a service.
@@ -71,7 +90,7 @@ impl Databases {
     /// # Errors
     /// When the database does not answer.
     pub async fn rows<T: FromQueryResult>(&self, service: &str, sql: &str) -> Result<Vec<T>, DbErr> {
-        T::find_by_statement(Statement::from_string(self.backend, sql)).all(self.of(service)).await
+        T::find_by_statement(Statement::from_string(self.backend(), sql)).all(self.of(service)).await
     }
 
     /// How many rows there are `FROM` what is given: a table, with a condition or not.
@@ -80,7 +99,7 @@ impl Databases {
     /// When the database does not say.
     pub async fn count(&self, service: &str, from: &str) -> i64 {
         let sql = format!("SELECT COUNT(*) FROM {from}");
-        let row = self.of(service).query_one_raw(Statement::from_string(self.backend, &sql)).await;
+        let row = self.of(service).query_one_raw(Statement::from_string(self.backend(), &sql)).await;
         let row = row.unwrap_or_else(|error| panic!("{service}: {sql}: {error}")).expect("a count is a row");
         row.try_get_by_index(0).unwrap_or_else(|error| panic!("{service}: {sql}: {error}"))
     }
