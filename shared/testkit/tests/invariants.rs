@@ -199,6 +199,9 @@ struct Happened {
 async fn prepare(stack: &mut Stack) -> Happened {
     let client = stack.client().clone();
     let load = Load::start(&client, 7, 2);
+    load.more(40).await;
+    // Before: it might delete what the breaks speak of
+    let ledger = load.finish().await;
     let (kept, gone) = (created(&client, "lead").await, created(&client, "gone").await);
     let update = "mutation($id: Int!) { updateLead(updateLeadInput: {id: $id, status: WON}) { id } }";
     client.data("leads", update, json!({ "id": kept })).await;
@@ -212,8 +215,6 @@ async fn prepare(stack: &mut Stack) -> Happened {
     client.data("leads", "mutation($id: Int!) { removeLead(id: $id) }", json!({ "id": gone })).await;
     let session = client.login().await.unwrap();
     client.ask_as(Some(&session), "accounts", "mutation { logout }", json!({})).await.unwrap();
-    load.more(40).await;
-    let ledger = load.finish().await;
     stack.settle(Duration::from_mins(1)).await.unwrap();
     client.data("notifications", "mutation { markAllAsRead }", json!({})).await;
     stack.verify().await;
