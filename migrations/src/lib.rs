@@ -81,9 +81,10 @@ fn render(sql: &str, backend: DbBackend) -> String {
 }
 
 /// The migrations of one service, after those that the chassis needs in every database, and those of tables that
-/// some services have alike (`after "folder"/"name"`).
+/// some services have alike (`after "folder"/"name"`). What some have alike since later stands among the service's own
+/// (`"name" in "folder"`).
 macro_rules! service {
-    ($service:literal $(after $folder:literal / $shared:literal)*: $($name:literal),* $(,)?) => {
+    ($service:literal $(after $folder:literal / $shared:literal)*: $($name:literal $(in $other:literal)?),* $(,)?) => {
         /// The service's migrations, oldest first.
         #[derive(Debug)]
         pub struct Migrator;
@@ -97,7 +98,7 @@ macro_rules! service {
                     $crate::sql!("chassis", "0004_inbox"),
                     $crate::sql!("chassis", "0005_revoked_session"),
                     $($crate::sql!($folder, $shared),)*
-                    $($crate::sql!($service, $name)),*
+                    $($crate::sql!($service, $name $(in $other)?)),*
                 ]
             }
         }
@@ -106,6 +107,9 @@ macro_rules! service {
 
 /// One migration from its two files.
 macro_rules! sql {
+    ($service:literal, $name:literal in $folder:literal) => {
+        $crate::sql!($folder, $name)
+    };
     ($folder:literal, $name:literal) => {
         Box::new($crate::Sql {
             name: $name,
@@ -123,6 +127,12 @@ mod chassis {
 }
 /// The tables that every service has, and none of its own: for services that tests make up.
 pub use chassis::Migrator as Chassis;
+
+mod chassis_with_jobs {
+    crate::service!("chassis": "0021_job");
+}
+/// The same, and the table of those that work in the background.
+pub use chassis_with_jobs::Migrator as ChassisWithJobs;
 
 #[cfg(test)]
 mod tests {

@@ -28,12 +28,11 @@ struct News {
     title: &'static str,
     message: String,
     lead: Option<i32>,
-    batch: Option<Uuid>,
 }
 
 impl News {
     fn of(lead: i32, kind: NotificationType, title: &'static str, message: String) -> Self {
-        Self { kind, title, message, lead: Some(lead), batch: None }
+        Self { kind, title, message, lead: Some(lead) }
     }
 }
 
@@ -50,7 +49,7 @@ impl Consumer<LeadCreated> for Telling {
                     return Ok(());
                 }
                 let message = format!("{size} leads added to pipeline");
-                News { kind, title: "New Leads Created", message, lead: None, batch: Some(batch) }
+                News { kind, title: "New Leads Created", message, lead: None }
             }
             _ => News::of(lead.id, kind, "New Lead Created", format!("{name} added to pipeline")),
         };
@@ -110,14 +109,18 @@ impl Consumer<ScoreUpdated> for Telling {
     async fn apply(change: &mut Change, received: &Received<ScoreUpdated>) -> Result<()> {
         let ScoreUpdated { lead_id, lead_name, previous_score, score, previous_band, band, .. } =
             &received.event;
-        let moved = previous_band.as_ref().zip(band.as_ref()).is_some_and(|(before, now)| before != now);
-        let (Some(before), Some(now), true, None) = (previous_score, score, moved, received.batch) else {
-            return Ok(());
-        };
+        let (Some(before), Some(now), None) = (previous_score, score, received.batch) else { return Ok(()) };
+        let bands = previous_band.as_ref().zip(band.as_ref()).filter(|(before, now)| before != now);
+        let Some((band_before, band)) = bands else { return Ok(()) };
         take_turn(change).await?;
         let name = called(change, *lead_id, lead_name.as_deref(), "A lead").await?;
         let Some(name) = name else { return Ok(()) };
-        let message = format!("{name} moved from {before} to {now}");
+        // It fits better or worse, and is as warm as before
+        let message = if before == now {
+            format!("{name} moved from {band_before} to {band}")
+        } else {
+            format!("{name} moved from {before} to {now}")
+        };
         let news = News::of(*lead_id, NotificationType::ScoreUpdated, "Lead Score Updated", message);
         tell(change, received.at, news).await
     }
@@ -129,7 +132,7 @@ impl Consumer<ScoresRecalculated> for Telling {
         let leads = if count == 1 { "lead" } else { "leads" };
         let message = format!("{count} {leads} recalculated");
         let (kind, title) = (NotificationType::ScoreUpdated, "Lead Scores Recalculated");
-        tell(change, received.at, News { kind, title, message, lead: None, batch: None }).await
+        tell(change, received.at, News { kind, title, message, lead: None }).await
     }
 }
 
@@ -181,7 +184,6 @@ async fn tell(change: &mut Change, at: DateTime<Utc>, news: News) -> Result<()> 
         sequence: i32::try_from(sequence).map_err(Error::internal)?,
         created_at: at,
         updated_at: at,
-        batch_id: news.batch,
     };
     let row = row.into_active_model().reset_all().insert(change.tx()).await?;
     let told = NotificationCreated { notification: (&row).into() };

@@ -42,10 +42,6 @@ pub(crate) struct Model {
     pub created_at: DateTimeUtc,
     /// When it was last marked as read, else when it happened.
     pub updated_at: DateTimeUtc,
-    /// The piece of bulk work it tells of; no other notification tells of the same.
-    #[graphql(skip)]
-    #[serde(skip)]
-    pub batch_id: Option<Uuid>,
 }
 
 /// What kind of thing happened.
@@ -86,7 +82,7 @@ impl Entity {
 impl From<&Model> for contract::Notification {
     fn from(row: &Model) -> Self {
         let Model { id, kind, title, message, is_read, related_lead_id, sequence, .. } = row.clone();
-        let Model { created_at, updated_at, batch_id: _, .. } = *row;
+        let Model { created_at, updated_at, .. } = *row;
         let kind = kind.to_value();
         Self { id, kind, title, message, is_read, related_lead_id, sequence, created_at, updated_at }
     }
@@ -101,19 +97,7 @@ impl TryFrom<contract::Notification> for Model {
             told;
         let kind = NotificationType::try_from_value(&kind)?;
         let (created_at, updated_at) = (told.created_at, told.updated_at);
-        let batch_id = None;
-        Ok(Self {
-            id,
-            kind,
-            title,
-            message,
-            is_read,
-            related_lead_id,
-            sequence,
-            created_at,
-            updated_at,
-            batch_id,
-        })
+        Ok(Self { id, kind, title, message, is_read, related_lead_id, sequence, created_at, updated_at })
     }
 }
 

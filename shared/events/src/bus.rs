@@ -26,9 +26,6 @@ pub type Reader = BoxStream<'static, anyhow::Result<Entry>>;
 /// A log of events. It may lose all of them: then it is another log, published again from the outboxes.
 #[async_trait]
 pub trait Bus: Send + Sync + std::fmt::Debug {
-    /// What people call it, for health and logs: `local` or `nats`.
-    fn name(&self) -> &'static str;
-
     /// Which log this is, made first where there is none. A log that lost its content has another identity.
     async fn identity(&self) -> anyhow::Result<String>;
 
@@ -41,6 +38,16 @@ pub trait Bus: Send + Sync + std::fmt::Debug {
     async fn read(&self, identity: &str, after: i64) -> anyhow::Result<Reader>;
 }
 
+/// What is wrong with a log that goes from `first` to `last`, for somebody who has read it up to `after`, when entries
+/// behind that are gone: an older state of it was put in its place, it was purged, or that was longer ago than it keeps
+/// entries.
+fn lost(first: i64, last: i64, after: i64) -> Option<String> {
+    if last < after {
+        return Some(format!("it ends at {last}, and {after} was read from it"));
+    }
+    (after > 0 && first > after + 1).then(|| format!("it begins at {first}, and it was read to {after}"))
+}
+
 /// The bus of an installation: JetStream where there is an address of NATS, else a file in the data folder. What
 /// answers later is no error now.
 ///
@@ -50,5 +57,19 @@ pub async fn open(nats_url: Option<&str>, data_dir: &Path) -> anyhow::Result<Arc
     match nats_url {
         Some(url) => Ok(Arc::new(nats::NatsBus::new(url).await?)),
         None => Ok(local::LocalBus::open(&data_dir.join("events.sqlite")).await?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lost;
+
+    #[test]
+    fn entries_are_lost_when_the_log_ends_before_or_begins_behind_what_was_read() {
+        for sound in [(1, 3, 0), (1, 3, 3), (2, 3, 1), (4, 3, 3), (4, 9, 0), (1, 0, 0)] {
+            assert_eq!(lost(sound.0, sound.1, sound.2), None, "{sound:?}");
+        }
+        assert!(lost(1, 3, 4).is_some_and(|why| why.contains("ends at 3")));
+        assert!(lost(3, 3, 1).is_some_and(|why| why.contains("begins at 3")));
     }
 }

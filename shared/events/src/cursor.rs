@@ -39,6 +39,15 @@ pub async fn get(db: &impl ConnectionTrait, name: &str) -> Result<Option<Model>,
     Entity::find_by_id(name).one(db).await
 }
 
+/// How far a service has read this log: to its beginning, when what it has read is another one.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn read_to(db: &impl ConnectionTrait, log: &str) -> Result<i64, DbErr> {
+    let known = get(db, READ_FROM).await?.filter(|known| known.log == log);
+    Ok(known.map_or(0, |known| known.position))
+}
+
 /// Moves to a place in this log: forward only, unless it is another log than before. Says whether it moved.
 ///
 /// # Errors

@@ -1,12 +1,13 @@
-//! What a running service does beside answering: it publishes and applies events, and keeps clean.
+//! What a running service does beside answering: it publishes and applies events, does jobs, and keeps clean.
 
 use crate::{
     consume::{Consumers, consume},
     db::in_background,
     error::Error,
-    idempotency,
+    idempotency, jobs,
     overhear::overhear,
     publish::{flush, publish},
+    rebuild::{AnyView, fill_new_views},
     server::AbortOnDropHandle,
     service::Service,
 };
@@ -27,6 +28,7 @@ const FLUSH: Duration = Duration::from_secs(3);
 pub(crate) struct Background {
     service: Service,
     running: AbortOnDropHandle,
+    jobs: Option<jobs::Workers>,
 }
 
 impl Background {
@@ -34,6 +36,8 @@ impl Background {
     pub fn start(
         service: &Service,
         consumers: Consumers,
+        views: Vec<AnyView>,
+        kinds: &[jobs::Kind],
         live: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
         let own = service.clone();
@@ -43,18 +47,23 @@ impl Background {
             let _live = live;
             tokio::join!(
                 publish(own.clone()),
+                fill_new_views(own.clone(), consumers.clone(), views),
                 consume(own.clone(), consumers),
                 overhear(own.clone()),
                 keep_clean(own)
             );
         }));
-        Self { service: service.clone(), running: AbortOnDropHandle(running) }
+        let jobs = jobs::Workers::start(service, kinds);
+        Self { service: service.clone(), running: AbortOnDropHandle(running), jobs }
     }
 
     /// Ends it all, after what is in the outbox was published if the bus takes it.
     pub async fn stop(self) {
-        let Self { service, running } = self;
+        let Self { service, running, jobs } = self;
         drop(running);
+        if let Some(jobs) = jobs {
+            jobs.stop().await;
+        }
         if timeout(FLUSH, flush(&service)).await.is_err() {
             tracing::warn!(
                 subgraph = service.name,

@@ -8,9 +8,10 @@ use crate::{
     counter,
     error::{Error, Result},
     graphql::{Admission, Executor, StreamExecutor},
-    idempotency,
+    idempotency, jobs,
     jwks::LocalKeys,
     live::LiveLimits,
+    metrics::Metrics,
     migrate::Migrations,
     policy::Policy,
     rebuild::{AnyView, View},
@@ -32,7 +33,7 @@ use std::{
 };
 
 type Anything = Arc<dyn Any + Send + Sync>;
-type MakeState = Arc<dyn Fn(&Config) -> anyhow::Result<(TypeId, Anything)> + Send + Sync>;
+type MakeState = Arc<dyn Fn(&Config, &Metrics) -> anyhow::Result<(TypeId, Anything)> + Send + Sync>;
 pub(crate) type Job = Arc<dyn Fn(Service) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 type Routes = fn(&Service) -> Vec<(&'static str, BoxEndpoint<'static>)>;
 type Mount = fn(&Service) -> Mounted;
@@ -63,6 +64,7 @@ pub struct Subgraph {
     pub(crate) consumers: Consumers,
     pub(crate) snapshots: Snapshots,
     pub(crate) views: Vec<AnyView>,
+    pub(crate) jobs: Vec<jobs::Kind>,
     pub(crate) live: Vec<&'static str>,
     pub(crate) live_limits: LiveLimits,
 }
@@ -98,6 +100,7 @@ impl Subgraph {
             consumers: Consumers::default(),
             snapshots: Snapshots::default(),
             views: Vec::new(),
+            jobs: Vec::new(),
             live: Vec::new(),
             live_limits: LiveLimits::default(),
         }
@@ -150,7 +153,19 @@ impl Subgraph {
     /// Something that resolvers find through [`Service::state`], made once at start.
     #[must_use]
     pub fn state<T: Send + Sync + 'static>(mut self, make: fn(&Config) -> anyhow::Result<T>) -> Self {
-        let make = move |config: &Config| Ok((TypeId::of::<T>(), Arc::new(make(config)?) as Anything));
+        self.state.push(Arc::new(move |config, _| Ok((TypeId::of::<T>(), Arc::new(make(config)?)))));
+        self
+    }
+
+    /// As [`Subgraph::state`], for something that has counters of its own ([`Metrics::add`]).
+    #[must_use]
+    pub fn counted_state<T: Send + Sync + 'static>(
+        mut self,
+        make: fn(&Config, &Metrics) -> anyhow::Result<T>,
+    ) -> Self {
+        let make = move |config: &Config, metrics: &Metrics| {
+            Ok((TypeId::of::<T>(), Arc::new(make(config, metrics)?) as Anything))
+        };
         self.state.push(Arc::new(make));
         self
     }
@@ -213,6 +228,16 @@ impl Subgraph {
     #[must_use]
     pub fn view<E: Event, V: View<E>>(mut self) -> Self {
         self.views.push(AnyView::of::<E, V>());
+        self
+    }
+
+    /// Work that this service does in the background. Its migrations must have the table of jobs.
+    #[must_use]
+    pub fn job<J: jobs::Job>(mut self) -> Self {
+        if self.jobs.is_empty() {
+            self = self.table::<jobs::Entity>("job");
+        }
+        self.jobs.push(jobs::Kind::of::<J>());
         self
     }
 

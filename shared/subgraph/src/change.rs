@@ -62,6 +62,7 @@ pub struct Change {
     events: Vec<Envelope>,
     batch: Option<(Uuid, u32)>,
     claim: Option<Claim>,
+    asks_for_jobs: bool,
 }
 
 impl Change {
@@ -79,6 +80,7 @@ impl Change {
             events: Vec::new(),
             batch: None,
             claim: None,
+            asks_for_jobs: false,
         })
     }
 
@@ -100,6 +102,16 @@ impl Change {
     /// Who makes it.
     pub fn actor(&self) -> &Actor {
         &self.actor
+    }
+
+    /// The request it is made in.
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// Wakes those who do jobs, when this is committed.
+    pub(crate) fn wake_jobs(&mut self) {
+        self.asks_for_jobs = true;
     }
 
     /// When a client repeats an operation under the same key: the answer it got the first time.
@@ -205,6 +217,9 @@ impl Change {
         if !self.events.is_empty() {
             self.service.wake.outbox();
         }
+        if self.asks_for_jobs {
+            self.service.jobs.all();
+        }
         Ok(())
     }
 }
@@ -217,6 +232,11 @@ pub fn diff(before: &impl Serialize, after: &impl Serialize) -> Result<serde_jso
         (old != new).then(|| (field, serde_json::json!([old, new])))
     });
     Ok(changed.collect())
+}
+
+/// The names of the fields that a change changed, of those that it can change.
+pub fn changed<const N: usize>(fields: [(&str, bool); N]) -> Vec<String> {
+    fields.into_iter().filter(|(_, changed)| *changed).map(|(field, _)| field.to_owned()).collect()
 }
 
 fn to_map(row: &impl Serialize) -> Result<serde_json::Map<String, serde_json::Value>> {

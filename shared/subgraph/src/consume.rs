@@ -7,7 +7,7 @@
 
 mod attempt;
 
-use crate::{change::Change, error::Error, error::Result, service::Service};
+use crate::{change::Change, error::Result, service::Service};
 use anyhow::Context;
 use attempt::Fault;
 use chrono::{DateTime, Utc};
@@ -115,8 +115,7 @@ impl Reading<'_> {
     async fn run(&mut self) -> anyhow::Result<std::convert::Infallible> {
         let bus = &self.service.bus;
         self.log = bus.identity().await?;
-        let known = cursor::get(self.service.db.read(), cursor::READ_FROM).await?;
-        self.position = known.filter(|known| known.log == self.log).map_or(0, |known| known.position);
+        self.position = cursor::read_to(self.service.db.read(), &self.log).await?;
         self.kept = self.position;
         let mut entries = bus.read(&self.log, self.position).await?;
         self.service.signals.reading(None);
@@ -196,24 +195,5 @@ impl Reading<'_> {
         }
         self.service.metrics.parked.set(i64::try_from(parked::count(db.read()).await?).unwrap_or(i64::MAX));
         Ok(())
-    }
-}
-
-impl From<Fault> for Error {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Passing(why) => Self::Unavailable(why),
-            Fault::Lasting(why) => Self::internal(why),
-            Fault::Unreadable(error) => Self::internal(format!("{error:#}")),
-        }
-    }
-}
-
-impl From<Error> for Fault {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Unavailable(why) => Self::Passing(why),
-            other => Self::Lasting(format!("{}: {}", other.code(), other.message())),
-        }
     }
 }

@@ -1,10 +1,14 @@
 //! The service's own database: SQLite or Postgres behind one type.
 
-use crate::{config::Config, error::Result, files};
+use crate::{
+    config::Config,
+    error::{Error, Result},
+};
 use anyhow::Context;
+use events::sqlite;
 use sea_orm::{
     ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait, sqlx,
+    TransactionOptions, TransactionTrait,
 };
 use secrecy::ExposeSecret;
 use std::{sync::Arc, time::Duration};
@@ -55,7 +59,7 @@ impl Db {
         let url = config.database_url(service);
         let url = url.expose_secret();
         if let Some(path) = sqlite_path(url) {
-            let connect = |max| sqlite(path, max, counter.clone());
+            let connect = |max| on_sqlite(path, max, counter.clone());
             let write = connect(1).await.with_context(|| sqlite_help(path))?;
             let read = connect(SQLITE_READERS).await?;
             return Ok(Self { read, write });
@@ -84,11 +88,18 @@ impl Db {
     /// reader that turns writer fails without waiting.
     ///
     /// Call it from a task of its own, never inside a future that a client can cancel: sqlx
-    /// cancelled in `BEGIN` leaves a connection whose writes nobody else sees.
+    /// cancelled in `BEGIN` leaves a connection whose writes nobody else sees. Work in the background
+    /// can be cancelled: there it begins in a task of its own.
     pub async fn begin(&self) -> Result<DatabaseTransaction> {
         let mode = Some(SqliteTransactionMode::Immediate).filter(|_| self.backend() == DbBackend::Sqlite);
         let options = TransactionOptions { sqlite_transaction_mode: mode, ..Default::default() };
-        Ok(self.write.begin_with_options(options).await?)
+        let pool = self.write.clone();
+        let begun = async move { pool.begin_with_options(options).await };
+        if !is_background() {
+            return Ok(begun.await?);
+        }
+        // Jobs are cancelled where they stand
+        Ok(tokio::spawn(in_background(begun)).await.map_err(Error::internal)??)
     }
 
     /// Closes the pools, waiting for what runs.
@@ -114,22 +125,14 @@ fn sqlite_help(path: &str) -> String {
     )
 }
 
-async fn sqlite(
+async fn on_sqlite(
     path: &str,
     max: u32,
     counter: Option<StatementCounter>,
 ) -> anyhow::Result<DatabaseConnection> {
-    // Made here, because SQLite would let everyone on the machine read it
-    files::create_private(path.as_ref()).with_context(|| sqlite_help(path))?;
-    let mut options = ConnectOptions::new(format!("sqlite://{path}?mode=rwc"));
-    options.max_connections(max).min_connections(1).sqlx_logging(false).acquire_timeout(ACQUIRE_TIMEOUT);
-    options.test_before_acquire(false).map_sqlx_sqlite_pool_opts(events::sqlite::only_sound);
-    options.map_sqlx_sqlite_opts(|o| {
-        o.journal_mode(sqlx::sqlite::SqliteJournalMode::Wal)
-            // Acknowledged means on disk
-            .synchronous(sqlx::sqlite::SqliteSynchronous::Full)
-            .busy_timeout(ACQUIRE_TIMEOUT)
-    });
+    sqlite::create_private(path.as_ref()).with_context(|| sqlite_help(path))?;
+    let mut options = sqlite::options(path.as_ref(), max);
+    options.acquire_timeout(ACQUIRE_TIMEOUT);
     open(options, counter).await
 }
 
@@ -146,8 +149,9 @@ async fn postgres(
     options.statement_timeout(STATEMENT_TIMEOUT).set_application_name(format!("leadgraph-{schema}"));
     options.set_schema_search_path(format!("{schema},public"));
     options.map_sqlx_postgres_opts(|o| {
-        // The second line of defence behind `Db::begin`
-        o.options([("idle_in_transaction_session_timeout", "15s")]).statement_cache_capacity(500)
+        // The first is the second line of defence behind `Db::begin`; compiling a plan costs more than our statements
+        o.options([("idle_in_transaction_session_timeout", "15s"), ("jit", "off")])
+            .statement_cache_capacity(500)
     });
     open(options, counter).await
 }

@@ -67,11 +67,6 @@ impl Error {
         Self::Conflict { message: message.into(), existing_id: None }
     }
 
-    /// What this version does not do yet.
-    pub fn not_built_yet(what: &str) -> Self {
-        Self::Unavailable(format!("{what}: not built yet"))
-    }
-
     /// Logs `cause` once, with the place it came from, and hides it behind a reference id.
     #[track_caller]
     pub fn internal(cause: impl std::fmt::Display) -> Self {

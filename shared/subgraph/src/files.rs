@@ -33,23 +33,6 @@ pub fn read_or_create(path: &Path, make: impl FnOnce() -> anyhow::Result<String>
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Makes sure that a file exists; a new one can be read and written by its owner only.
-///
-/// One that exists is not even opened: a process that closes any handle of a file loses all its
-/// locks on it, and SQLite would delete the log of a database that it takes for unused.
-///
-/// # Errors
-/// When the folder cannot be written.
-pub(crate) fn create_private(path: &Path) -> std::io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    match private().write(true).create_new(true).open(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
-    }
-}
-
 fn private() -> fs::OpenOptions {
     let mut options = fs::OpenOptions::new();
     #[cfg(unix)]

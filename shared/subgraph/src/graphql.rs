@@ -4,7 +4,7 @@ use crate::{caller::Caller, error::Error, limits::Gate, measure::Lists, policy::
 use async_graphql::{
     PathSegment, Request as Operation, Response as Answer, ServerError, parser::types::OperationType,
 };
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::{FutureExt, future::BoxFuture, stream::BoxStream};
 use poem::{
     Body, Request, Response,
     http::{HeaderValue, StatusCode},
@@ -27,8 +27,8 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 /// Runs operations; hides the types of a schema's roots.
 pub type Executor = Arc<dyn Fn(Operation) -> BoxFuture<'static, Answer> + Send + Sync>;
 
-/// Runs subscriptions, each until its first answer, if there is one; hides the types of a schema's roots.
-pub type StreamExecutor = Arc<dyn Fn(Operation) -> BoxFuture<'static, Option<Answer>> + Send + Sync>;
+/// Runs subscriptions; hides the types of a schema's roots.
+pub type StreamExecutor = Arc<dyn Fn(Operation) -> BoxStream<'static, Answer> + Send + Sync>;
 
 /// A further look at a verified caller, before anything runs.
 pub type Admission = Arc<dyn Fn(Service, Caller) -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;

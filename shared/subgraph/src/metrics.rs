@@ -48,6 +48,29 @@ impl LiveMetrics {
     }
 }
 
+/// Counters of work in the background.
+#[derive(Clone, Debug)]
+pub struct JobMetrics {
+    /// `leadgraph_jobs_total`, by `kind` and `outcome`: `succeeded`, `failed`, `given_back` or `lost`.
+    pub ended: IntCounterVec,
+    /// `leadgraph_jobs_waiting`.
+    pub waiting: IntGauge,
+}
+
+impl JobMetrics {
+    fn new() -> prometheus::Result<Self> {
+        let ended = Opts::new("jobs_total", "Jobs that were worked on, by what came of it");
+        Ok(Self {
+            ended: IntCounterVec::new(ended, &["kind", "outcome"])?,
+            waiting: IntGauge::new("jobs_waiting", "Jobs that nobody does yet")?,
+        })
+    }
+
+    fn all(&self) -> [Box<dyn prometheus::core::Collector>; 2] {
+        [Box::new(self.ended.clone()), Box::new(self.waiting.clone())]
+    }
+}
+
 /// The counters of one subgraph. Each has its own registry, since several may share a process.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -66,6 +89,8 @@ pub struct Metrics {
     pub parked: IntGauge,
     /// Live delivery.
     pub live: LiveMetrics,
+    /// Work in the background.
+    pub jobs: JobMetrics,
     outbox_depth: IntGauge,
     outbox_age: Gauge,
     lag: IntGauge,
@@ -106,6 +131,7 @@ impl Metrics {
             )?,
             lag: IntGauge::new("consumer_lag", "Events on the bus that were not dealt with yet")?,
             live: LiveMetrics::new()?,
+            jobs: JobMetrics::new()?,
             registry,
         };
         metrics.register()?;
@@ -124,7 +150,16 @@ impl Metrics {
             Box::new(self.outbox_age.clone()),
             Box::new(self.lag.clone()),
         ];
-        all.into_iter().chain(self.live.all()).try_for_each(|collector| self.registry.register(collector))
+        let all = all.into_iter().chain(self.live.all()).chain(self.jobs.all());
+        all.into_iter().try_for_each(|collector| self.registry.register(collector))
+    }
+
+    /// Adds counters of a part that not every subgraph has.
+    ///
+    /// # Errors
+    /// When there is one of that name: a mistake in the program.
+    pub fn add(&self, collector: impl prometheus::core::Collector + 'static) -> prometheus::Result<()> {
+        self.registry.register(Box::new(collector))
     }
 
     /// Shows what waits in the outbox: how many events, and for how many seconds the oldest.

@@ -25,9 +25,7 @@ pub(crate) async fn overhear(service: Service) {
 async fn listen(service: &Service, heard: &mut Option<(String, i64)>) -> anyhow::Result<Infallible> {
     let log = service.bus.identity().await?;
     if heard.as_ref().is_none_or(|(known, _)| *known != log) {
-        let applied = cursor::get(service.db.read(), cursor::READ_FROM).await?;
-        let applied = applied.filter(|applied| applied.log == log).map_or(0, |applied| applied.position);
-        *heard = Some((log.clone(), applied));
+        *heard = Some((log.clone(), cursor::read_to(service.db.read(), &log).await?));
     }
     let after = heard.as_ref().map_or(0, |(_, position)| *position);
     let mut entries = service.bus.read(&log, after).await?;

@@ -18,10 +18,9 @@ pub(crate) async fn publish(service: Service) {
     let mut met = None;
     loop {
         woken.borrow_and_update();
-        let round = round(&service, &mut met).await;
-        look(&service).await;
-        let Err(error) = round else {
+        let Err(error) = round(&service, &mut met).await else {
             wait = BACKOFF.0;
+            service.metrics.outbox(0, 0.0);
             service.signals.publishing(None);
             // Either way it looks again
             let _ = timeout(POLL, woken.changed()).await;
@@ -32,6 +31,7 @@ pub(crate) async fn publish(service: Service) {
             tracing::warn!(subgraph = service.name, error, "cannot publish events; they wait in the outbox");
         }
         met = None;
+        look(&service).await;
         sleep(wait).await;
         wait = (wait * 2).min(BACKOFF.1);
     }
@@ -77,7 +77,7 @@ pub(crate) async fn flush(service: &Service) {
     }
 }
 
-/// Shows how much waits.
+/// Shows how much waits, when some could not be published.
 async fn look(service: &Service) {
     let now = service.clock.now();
     if let Ok(backlog) = outbox::backlog(service.db.read(), now).await {

@@ -4,7 +4,10 @@
 //! backwards, whoever is first. What the owner does not have any more is forgotten only after a complete snapshot,
 //! and after asking the owner once more, since it may be younger than its place in the snapshot.
 
+mod fill;
 mod owner;
+
+pub(crate) use fill::fill_new_views;
 
 use crate::{
     builder::Subgraph,

@@ -9,7 +9,7 @@ use crate::{
 use async_graphql::{
     ObjectType, SDLExportOptions, Schema, SchemaBuilder, SubscriptionType, dataloader::DataLoader,
 };
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream::unfold};
 use std::{sync::Arc, time::Duration};
 
 fn build<Q, M, S>() -> SchemaBuilder<Q, M, S>
@@ -53,8 +53,11 @@ where
     let schema = schema.data(service.clone()).data(loader).finish();
     let streamed = schema.clone();
     let stream: StreamExecutor = Arc::new(move |request| {
-        let mut stream = streamed.execute_stream(request);
-        Box::pin(Gathering(Box::pin(async move { stream.next().await })))
+        let answers = Box::pin(streamed.execute_stream(request));
+        unfold(answers, |mut answers| {
+            Gathering(Box::pin(async move { answers.next().await.map(|answer| (answer, answers)) }))
+        })
+        .boxed()
     });
     let execute: Executor = Arc::new(move |request| {
         let schema = schema.clone();

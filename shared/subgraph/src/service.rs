@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Result},
     http,
     idempotency::{self, Claim},
+    jobs,
     live::Live,
     load::ById,
     metrics::Metrics,
@@ -60,6 +61,8 @@ pub struct Parts {
     pub signals: Signals,
     /// Wakes those who wait for something new in the outbox.
     pub wake: Wake,
+    /// Wakes those who wait for a job, to do it or for its end.
+    pub(crate) jobs: jobs::Wake,
     /// The types of this service's events that are delivered live.
     pub live_kinds: Vec<&'static str>,
     pub(crate) live: Live,
@@ -110,6 +113,14 @@ impl Service {
         })
     }
 
+    /// The Authorization header of a call to another service.
+    pub(crate) fn authorization(&self) -> anyhow::Result<String> {
+        // The other service holds it against its own clock: one that a test has fixed would be refused
+        let token = sign_call(self.name, self.auth.service_key(), Clock::System.now())
+            .map_err(|_| anyhow::anyhow!("the service key cannot sign"))?;
+        Ok(format!("Service {token}"))
+    }
+
     async fn ask(
         &self,
         peer: &str,
@@ -122,15 +133,12 @@ impl Service {
             .peers
             .get(peer)
             .ok_or_else(|| anyhow::anyhow!("{peer} was not declared as a peer"))?;
-        // The other service holds it against its own clock: one that a test has fixed would be refused
-        let token = sign_call(self.name, self.auth.service_key(), Clock::System.now())
-            .map_err(|_| anyhow::anyhow!("the service key cannot sign"))?;
         let query = format!(
             "query($r: [_Any!]!) {{ _entities(representations: $r) {{ ... on {typename} {selection} }} }}"
         );
         let variables = ids.iter().map(|id| json!({ "__typename": typename, "id": id.to_string() }));
         let variables = json!({ "r": variables.collect::<Vec<_>>() });
-        let request = http::client()?.post(url).header("authorization", format!("Service {token}"));
+        let request = http::client()?.post(url).header("authorization", self.authorization()?);
         let answer = request.json(&json!({ "query": query, "variables": variables })).send().await?;
         let mut answer: Value = answer.error_for_status()?.json().await?;
         anyhow::ensure!(answer.get("errors").is_none(), "answered {}", answer["errors"]);

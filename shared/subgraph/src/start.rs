@@ -12,6 +12,7 @@ use crate::{
     files,
     graphql::Endpoint,
     health::Checks,
+    jobs,
     jwks::KeyStore,
     live::{self, Live},
     measure::Lists,
@@ -56,7 +57,8 @@ impl Subgraph {
         let mut routes = self.routes.map(|routes| routes(&service)).unwrap_or_default();
         routes.push(self.snapshots.route(&service));
         let live = live::start(&endpoint).await?;
-        let background = Background::start(&service, self.consumers.clone(), live);
+        let background =
+            Background::start(&service, self.consumers.clone(), self.views.clone(), &self.jobs, live);
         let mounts = self.mounts.iter().map(|(prefix, mount)| (*prefix, mount(&service))).collect();
         server::start(endpoint, Checks { migrations: self.migrations }, routes, mounts, background).await
     }
@@ -104,7 +106,11 @@ impl Subgraph {
             ),
         };
         let auth = Authenticator::new(keys, service_key(&config)?);
-        let state = self.state.iter().map(|make| make(&config)).collect::<anyhow::Result<HashMap<_, _>>>()?;
+        let state = self
+            .state
+            .iter()
+            .map(|make| make(&config, &metrics))
+            .collect::<anyhow::Result<HashMap<_, _>>>()?;
         let nats_url = config.nats_url.as_ref().map(ExposeSecret::expose_secret);
         let bus = events::open(nats_url, &config.data_dir).await?;
         let revocations = Revocations::default();
@@ -122,6 +128,7 @@ impl Subgraph {
             bus,
             signals: Signals::default(),
             wake: Wake::default(),
+            jobs: jobs::Wake::default(),
             live_kinds: self.live.clone(),
             live,
             state,

@@ -11,6 +11,8 @@ mod admission;
 mod client;
 #[path = "live/delivery.rs"]
 mod delivery;
+#[path = "live/own.rs"]
+mod own;
 #[path = "live/protocol.rs"]
 mod protocol;
 #[path = "live/slow.rs"]

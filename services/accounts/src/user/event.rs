@@ -3,6 +3,7 @@
 use super::Model;
 use events::contract::{User, UserCreated, UserUpdated};
 use sea_orm::ActiveEnum;
+use subgraph::changed;
 
 /// That a user was created.
 pub(crate) fn created(user: &Model) -> UserCreated {
@@ -11,7 +12,7 @@ pub(crate) fn created(user: &Model) -> UserCreated {
 
 /// That a user was changed.
 pub(super) fn updated(old: &Model, new: &Model) -> UserUpdated {
-    UserUpdated { user: new.into(), changed: changed(old, new) }
+    UserUpdated { user: new.into(), changed: differences(old, new) }
 }
 
 impl From<&Model> for User {
@@ -34,11 +35,10 @@ impl From<&Model> for User {
 }
 
 /// The fields a change changed; it can change no others.
-fn changed(old: &Model, new: &Model) -> Vec<String> {
-    let fields = [
+fn differences(old: &Model, new: &Model) -> Vec<String> {
+    changed([
         ("name", old.name != new.name),
         ("role", old.role != new.role),
         ("active", old.active != new.active),
-    ];
-    fields.into_iter().filter(|(_, changed)| *changed).map(|(field, _)| field.to_owned()).collect()
+    ])
 }

@@ -3,6 +3,7 @@
 use super::Model;
 use events::contract::{Interaction, InteractionCreated, InteractionRemoved, InteractionUpdated};
 use sea_orm::ActiveEnum;
+use subgraph::changed;
 
 /// That an interaction was noted.
 pub(crate) fn created(row: &Model, lead_name: Option<String>) -> InteractionCreated {
@@ -11,7 +12,7 @@ pub(crate) fn created(row: &Model, lead_name: Option<String>) -> InteractionCrea
 
 /// That an interaction was corrected.
 pub(super) fn updated(old: &Model, new: &Model, lead_name: Option<String>) -> InteractionUpdated {
-    InteractionUpdated { interaction: told(new, lead_name), changed: changed(old, new) }
+    InteractionUpdated { interaction: told(new, lead_name), changed: differences(old, new) }
 }
 
 /// That an interaction was removed.
@@ -19,7 +20,7 @@ pub(super) fn removed(row: &Model) -> InteractionRemoved {
     InteractionRemoved { id: row.id.0, version: row.version + 1, lead_id: row.lead_id }
 }
 
-fn told(row: &Model, lead_name: Option<String>) -> Interaction {
+pub(super) fn told(row: &Model, lead_name: Option<String>) -> Interaction {
     Interaction {
         id: row.id.0,
         version: row.version,
@@ -33,8 +34,10 @@ fn told(row: &Model, lead_name: Option<String>) -> Interaction {
 }
 
 /// The fields a correction changed; it can change no others.
-fn changed(old: &Model, new: &Model) -> Vec<String> {
-    let fields =
-        [("type", old.kind != new.kind), ("date", old.date != new.date), ("notes", old.notes != new.notes)];
-    fields.into_iter().filter(|(_, changed)| *changed).map(|(field, _)| field.to_owned()).collect()
+fn differences(old: &Model, new: &Model) -> Vec<String> {
+    changed([
+        ("type", old.kind != new.kind),
+        ("date", old.date != new.date),
+        ("notes", old.notes != new.notes),
+    ])
 }

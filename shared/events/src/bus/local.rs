@@ -1,19 +1,17 @@
 //! The bus of an installation without a broker: a SQLite file beside the databases, read by every service on this
 //! machine. Readers in the process that appends are woken at once, those in other processes look often.
 
-use super::{Bus, Entry, Reader};
+use super::{Bus, Entry, Reader, lost};
 use crate::{outbox, sqlite};
 use anyhow::Context;
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, FromQueryResult,
-    Statement, TransactionTrait, Value,
-    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+    ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, FromQueryResult, Statement,
+    TransactionTrait, Value,
 };
 use std::{
     collections::{HashMap, VecDeque},
-    fs, io,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock, Weak},
     time::Duration,
@@ -24,8 +22,8 @@ use tokio::sync::{Mutex, watch};
 const POLL: Duration = Duration::from_millis(200);
 /// Entries read at once.
 const BATCH: i64 = 200;
-/// How long entries stay.
-const KEPT_DAYS: u32 = 7;
+/// How long entries stay, in seconds: as long as the outboxes keep what they published.
+const KEPT: i64 = outbox::KEPT.num_seconds();
 /// Appends between two looks for entries that are too old.
 const CLEAN_EVERY: u64 = 1_000;
 
@@ -74,10 +72,10 @@ impl LocalBus {
         if let Some(bus) = open.get(&key).and_then(Weak::upgrade) {
             return Ok(bus);
         }
-        create_private(&key).with_context(help)?;
-        let write = connect(&key, 1).await.with_context(help)?;
+        sqlite::create_private(&key).with_context(help)?;
+        let write = Database::connect(sqlite::options(&key, 1)).await.with_context(help)?;
         write.execute_unprepared(TABLES).await.with_context(help)?;
-        let read = connect(&key, 4).await.with_context(help)?;
+        let read = Database::connect(sqlite::options(&key, 4)).await.with_context(help)?;
         let bus = Arc::new(Self { read, write, appended: watch::Sender::new(0) });
         open.insert(key, Arc::downgrade(&bus));
         Ok(bus)
@@ -94,37 +92,18 @@ impl LocalBus {
         Ok(rows.into_iter().map(entry).collect())
     }
 
-    /// What is wrong for somebody who has read up to `after`, when entries behind that are gone: an older copy of the
-    /// file was put in its place, or that was longer ago than it keeps entries.
-    async fn lost(&self, after: i64) -> anyhow::Result<Option<String>> {
-        const SQL: &str = "SELECT coalesce(max(seq), 0), coalesce((SELECT min(position) FROM log), max(seq) + 1, 1) \
+    /// Its first and last position.
+    async fn extent(&self) -> anyhow::Result<(i64, i64)> {
+        const SQL: &str = "SELECT coalesce((SELECT min(position) FROM log), max(seq) + 1, 1), coalesce(max(seq), 0) \
                            FROM sqlite_sequence WHERE name = 'log'";
         let row = self.read.query_one_raw(statement(SQL, [])).await?.context("it has no end")?;
-        let (last, first): (i64, i64) = (row.try_get_by(0)?, row.try_get_by(1)?);
-        if last < after {
-            return Ok(Some(format!("it ends at {last}, and {after} was read from it")));
-        }
-        let gap = after > 0 && first > after + 1;
-        Ok(gap.then(|| format!("it begins at {first}, and it was read to {after}")))
+        Ok((row.try_get_by(0)?, row.try_get_by(1)?))
     }
 
     async fn clean(&self) -> Result<(), DbErr> {
-        let old = format!("DELETE FROM log WHERE appended_at < unixepoch() - {KEPT_DAYS} * 86400");
+        let old = format!("DELETE FROM log WHERE appended_at < unixepoch() - {KEPT}");
         self.write.execute_unprepared(&old).await?;
         Ok(())
-    }
-}
-
-/// Makes the file for its owner alone: there are personal data in it, and SQLite would let everyone read it. One that
-/// is there is not touched: to open and close a SQLite file beside SQLite takes its locks away.
-fn create_private(path: &Path) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
     }
 }
 
@@ -137,23 +116,8 @@ async fn identity(db: &DatabaseConnection) -> anyhow::Result<String> {
     Ok(format!("local:{}", row.context("it has no identity")?.try_get_by::<String, _>(0)?))
 }
 
-async fn connect(path: &Path, max: u32) -> Result<DatabaseConnection, DbErr> {
-    let mut options = ConnectOptions::new(format!("sqlite://{}?mode=rwc", path.display()));
-    options.max_connections(max).min_connections(1).sqlx_logging(false).test_before_acquire(false);
-    options.map_sqlx_sqlite_pool_opts(sqlite::only_sound).map_sqlx_sqlite_opts(|options| {
-        // What was marked as published must be there after a power cut
-        let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
-        options.busy_timeout(Duration::from_secs(5))
-    });
-    Database::connect(options).await
-}
-
 #[async_trait]
 impl Bus for LocalBus {
-    fn name(&self) -> &'static str {
-        "local"
-    }
-
     async fn identity(&self) -> anyhow::Result<String> {
         // Another process may have made it another log
         identity(&self.read).await
@@ -180,7 +144,8 @@ impl Bus for LocalBus {
 
     async fn read(&self, identity: &str, after: i64) -> anyhow::Result<Reader> {
         anyhow::ensure!(self.identity().await? == identity, "the log of events is another one");
-        if let Some(why) = self.lost(after).await? {
+        let (first, last) = self.extent().await?;
+        if let Some(why) = lost(first, last, after) {
             let renew = "UPDATE identity SET id = lower(hex(randomblob(16)))";
             self.write.execute_unprepared(renew).await?;
             anyhow::bail!("the log of events lost some: {why}. All that is kept is published again");

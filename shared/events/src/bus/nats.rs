@@ -32,10 +32,6 @@ impl NatsBus {
 
 #[async_trait]
 impl Bus for NatsBus {
-    fn name(&self) -> &'static str {
-        "nats"
-    }
-
     async fn identity(&self) -> anyhow::Result<String> {
         let jetstream = self.connection.ready().await?;
         let info = self.connection.within(Box::pin(stream::ensure(jetstream))).await?;

@@ -11,6 +11,7 @@ use crate::{
 use anyhow::anyhow;
 use chrono::{DateTime, Utc};
 use events::{Envelope, cursor, inbox, inbox::parked};
+use sea_orm::DbErr;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 use uuid::Uuid;
@@ -31,6 +32,40 @@ pub(crate) enum Fault {
     Lasting(String),
     /// It will not work with this program.
     Unreadable(anyhow::Error),
+}
+
+impl Fault {
+    fn why(self) -> String {
+        match self {
+            Self::Passing(why) | Self::Lasting(why) => why,
+            Self::Unreadable(error) => format!("{error:#}"),
+        }
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Unavailable(why) => Self::Passing(why),
+            other => Self::Lasting(format!("{}: {}", other.code(), other.message())),
+        }
+    }
+}
+
+impl From<DbErr> for Fault {
+    #[track_caller]
+    fn from(error: DbErr) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Passing(why) => Self::Unavailable(why),
+            lasting => Self::internal(lasting.why()),
+        }
+    }
 }
 
 /// How often an event was tried.
@@ -121,11 +156,11 @@ pub(super) async fn apply(
     let (envelope, (log, position)) = (envelope.clone(), place.clone());
     in_task(async move {
         let mut change = begin(&service, &envelope).await?;
-        if !inbox::claim(change.tx(), &envelope, change.at()).await.map_err(Error::from)? {
+        if !inbox::claim(change.tx(), &envelope, change.at()).await? {
             return Ok("repeated");
         }
         consumers.handle(&mut change, &envelope).await?;
-        advance(&change, &log, position).await?;
+        cursor::advance(change.tx(), cursor::READ_FROM, &log, position).await?;
         change.finish_applied().await?;
         Ok("applied")
     })
@@ -139,27 +174,19 @@ async fn begin(service: &Service, envelope: &Envelope) -> Result<Change> {
     Change::begin(service, &Caller { actor, ..Caller::anonymous(format!("event:{}", envelope.id)) }).await
 }
 
-async fn advance(change: &Change, log: &str, position: i64) -> Result<()> {
-    cursor::advance(change.tx(), cursor::READ_FROM, log, position).await?;
-    Ok(())
-}
-
 /// Puts an event aside, and goes on behind it.
 pub(super) async fn park(service: &Service, event: parked::Model, place: &Place) -> anyhow::Result<()> {
     let (service, (log, position)) = (service.clone(), place.clone());
     let parking = async move {
         let change = Change::begin(&service, &Caller::system()).await?;
         let row = (event.event_id, event.kind.clone());
-        if inbox::claim_id(change.tx(), row.0, &row.1, change.at()).await.map_err(Error::from)? {
-            parked::park(change.tx(), event).await.map_err(Error::from)?;
+        if inbox::claim_id(change.tx(), row.0, &row.1, change.at()).await? {
+            parked::park(change.tx(), event).await?;
         }
-        advance(&change, &log, position).await?;
+        cursor::advance(change.tx(), cursor::READ_FROM, &log, position).await?;
         Ok(change.finish_applied().await?)
     };
-    in_task(parking).await.map_err(|fault| match fault {
-        Fault::Passing(why) | Fault::Lasting(why) => anyhow!(why),
-        Fault::Unreadable(error) => error,
-    })
+    in_task(parking).await.map_err(|fault| anyhow!(fault.why()))
 }
 
 /// Tries a parked event once more. What fails again is parked with its new reason.
@@ -180,8 +207,7 @@ pub(super) async fn replay(
         }
         // It stays asked for
         Err(Fault::Passing(why)) => anyhow::bail!(why),
-        Err(Fault::Lasting(why)) => why,
-        Err(Fault::Unreadable(error)) => format!("{error:#}"),
+        Err(fault) => fault.why(),
     };
     tracing::error!(subgraph = service.name, %id, kind = event.kind, reason, "a parked event still cannot be applied");
     parked::failed_again(service.db.write(), id, &reason, now).await?;
@@ -193,11 +219,11 @@ async fn apply_parked(service: &Service, consumers: &Consumers, envelope: Envelo
     in_task(async move {
         let mut change = begin(&service, &envelope).await?;
         // Of several replicas that were asked, one does it
-        if parked::locked(change.tx(), envelope.id).await.map_err(Error::from)?.is_none() {
+        if parked::locked(change.tx(), envelope.id).await?.is_none() {
             return Ok(());
         }
         consumers.handle(&mut change, &envelope).await?;
-        parked::release(change.tx(), envelope.id).await.map_err(Error::from)?;
+        parked::release(change.tx(), envelope.id).await?;
         change.finish_applied().await?;
         Ok(())
     })

@@ -1,8 +1,8 @@
 //! The resolvers' side: what a field of `Subscription` follows.
 //!
-//! A resolver runs in two ways. When somebody subscribes, it runs to check the arguments and to say what it
-//! follows, and its stream is empty. When something happened, it runs once for all who asked the same, and its
-//! stream is that one event.
+//! A resolver that follows events runs in two ways. When somebody subscribes, it runs to check the arguments and to say
+//! what it follows, and its stream is empty. When something happened, it runs once for all who asked the same, and its
+//! stream is that one event. One that has a stream of its own runs once more for each who subscribes.
 
 use super::Item;
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 use async_graphql::Context;
 use events::Event;
 use futures_util::{
-    StreamExt,
+    Stream, StreamExt,
     future::BoxFuture,
     stream::{self, BoxStream},
 };
@@ -37,12 +37,20 @@ pub(crate) struct Resume {
 
 /// What a field follows.
 #[derive(Clone)]
-pub(crate) struct Followed {
-    /// The type of event.
-    pub kind: &'static str,
-    /// Where the client goes on, if it was there before.
-    pub resume: Option<Resume>,
+pub(crate) enum Followed {
+    /// Events of a type.
+    Events {
+        /// The type.
+        kind: &'static str,
+        /// Where the client goes on, if it was there before.
+        resume: Option<Resume>,
+    },
+    /// A stream that is made for each who subscribes, and ends by itself.
+    Own,
 }
+
+/// Somebody who subscribed is given a stream of their own.
+pub(crate) struct Streaming;
 
 /// Somebody subscribes: the resolver notes what it follows.
 #[derive(Default)]
@@ -94,6 +102,12 @@ pub trait LiveContext {
     ) -> Result<BoxStream<'static, E>>
     where
         F: Future<Output = Result<Vec<(i32, E)>>> + Send + 'static;
+
+    /// A stream of the subscriber's own, for what is no event. When it ends, the subscription is complete. It is made
+    /// when it is begun, not when it is checked whether it may be.
+    fn own_stream<T: Send + 'static, S>(&self, make: impl FnOnce() -> S) -> Result<BoxStream<'static, T>>
+    where
+        S: Stream<Item = T> + Send + 'static;
 }
 
 impl LiveContext for Context<'_> {
@@ -113,6 +127,23 @@ impl LiveContext for Context<'_> {
             Arc::new(move |service, after, limit| Box::pin(as_json(replay(service, after, limit))));
         follow(self, after.map(|after| Resume { after, replay }))
     }
+
+    fn own_stream<T: Send + 'static, S>(&self, make: impl FnOnce() -> S) -> Result<BoxStream<'static, T>>
+    where
+        S: Stream<Item = T> + Send + 'static,
+    {
+        if self.data_opt::<Streaming>().is_some() {
+            return Ok(make().boxed());
+        }
+        opening(self)?.note(Followed::Own);
+        Ok(stream::empty().boxed())
+    }
+}
+
+/// Where those who subscribe are.
+fn opening<'a>(ctx: &Context<'a>) -> Result<&'a Opening> {
+    let opening = ctx.data_opt::<Arc<Opening>>();
+    opening.map(|opening| &**opening).ok_or_else(|| Error::Unavailable("Subscribe over WebSocket".into()))
 }
 
 async fn as_json<E: Event>(
@@ -129,12 +160,10 @@ fn follow<E: Event>(ctx: &Context<'_>, resume: Option<Resume>) -> Result<BoxStre
     if let Some(rendering) = ctx.data_opt::<Rendering>() {
         return Ok(stream::iter([rendering.event()?]).boxed());
     }
-    let Some(opening) = ctx.data_opt::<Arc<Opening>>() else {
-        return Err(Error::Unavailable("Subscribe over WebSocket".into()));
-    };
+    let opening = opening(ctx)?;
     if !ctx.service().live_kinds.contains(&E::TYPE) {
         return Err(Error::internal(format!("{} was not declared with Subgraph::live", E::TYPE)));
     }
-    opening.note(Followed { kind: E::TYPE, resume });
+    opening.note(Followed::Events { kind: E::TYPE, resume });
     Ok(stream::empty().boxed())
 }

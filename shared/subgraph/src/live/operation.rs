@@ -3,7 +3,7 @@
 
 use super::{
     client::Client,
-    follow::{Followed, Opening, Rendering, Resume},
+    follow::{Followed, Opening, Rendering, Resume, Streaming},
     group::{Group, Member, Seated},
     key, protocol,
 };
@@ -16,7 +16,7 @@ use async_graphql::{
     Request, Response as Answer, ServerError, Value, Variables,
     parser::types::{ExecutableDocument, OperationDefinition, OperationType},
 };
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt, stream::BoxStream};
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
@@ -41,6 +41,14 @@ pub(crate) struct LiveOperation {
     /// What makes it the same as others.
     pub key: Key,
     variables: Variables,
+}
+
+/// What came of opening a subscription.
+enum Opened {
+    /// It follows events, from where the client was.
+    Live(LiveOperation, Option<Resume>),
+    /// It has a stream of its own.
+    Own(BoxStream<'static, Answer>),
 }
 
 /// An operation of a client, and what it needs to run.
@@ -71,15 +79,31 @@ impl Run {
             return self.client.finish(self.number, |id| last_messages(id, &answer));
         }
         match self.endpoint.open(*request, caller).await {
-            Ok((operation, resume)) => {
+            Ok(Opened::Live(operation, resume)) => {
                 let group = service.live.hub.group(operation);
                 match resume {
                     Some(resume) => self.catch_up(&group, resume).await,
                     None => drop(group.seat(self.number, self.member(i64::MIN))),
                 }
             }
+            Ok(Opened::Own(answers)) => self.stream(answers).await,
             Err(errors) => self.fail(&errors),
         }
+    }
+
+    /// Sends all of a stream, at the client's pace.
+    async fn stream(&self, mut answers: BoxStream<'static, Answer>) {
+        loop {
+            let Ok(answer) = AssertUnwindSafe(answers.next()).catch_unwind().await else {
+                return self.fail(&[Error::internal("a stream panicked").into_server_error()]);
+            };
+            let Some(answer) = answer else { break };
+            let payload = to_json(&with_codes(answer)).into();
+            if !(self.client.room(self.number).await && self.client.push_replayed(self.number, payload)) {
+                return;
+            }
+        }
+        self.client.finish(self.number, |id| vec![protocol::complete(id)]);
     }
 
     fn member(&self, after: i64) -> Member {
@@ -161,38 +185,34 @@ fn only_operation(document: &ExecutableDocument) -> Option<&OperationDefinition>
 
 impl Endpoint {
     /// Checks a subscription, and finds out what it follows.
-    async fn open(
-        &self,
-        mut request: Request,
-        caller: Caller,
-    ) -> Result<(LiveOperation, Option<Resume>), Vec<ServerError>> {
+    async fn open(&self, mut request: Request, caller: Caller) -> Result<Opened, Vec<ServerError>> {
         let opened = self.opened(&mut request, caller).await;
         let outcome = if opened.is_ok() { "ok" } else { "error" };
         self.service.metrics.requests.with_label_values(&["subscription", outcome]).inc();
         opened
     }
 
-    async fn opened(
-        &self,
-        request: &mut Request,
-        caller: Caller,
-    ) -> Result<(LiveOperation, Option<Resume>), Vec<ServerError>> {
+    async fn opened(&self, request: &mut Request, caller: Caller) -> Result<Opened, Vec<ServerError>> {
         let refuse = |error: Error| vec![error.into_server_error()];
         self.gate().check(request, &caller).map_err(refuse)?;
         let request = std::mem::replace(request, Request::new(""));
         let (request, query, name) = named(request);
         let (request, telling) = telling(request);
         let (variables, opening) = (request.variables.clone(), Arc::new(Opening::default()));
-        let answer = self.first(request.data(caller).data(opening.clone()), ANSWER_TIMEOUT).await;
+        let again = repeated(&request);
+        let answer = self.first(request.data(caller.clone()).data(opening.clone()), ANSWER_TIMEOUT).await;
         if let Some(answer) = answer.filter(|answer| !answer.errors.is_empty()) {
             return Err(with_codes(answer).errors);
         }
-        match <[Followed; 1]>::try_from(opening.followed()) {
-            Ok([Followed { kind, resume }]) => {
+        match (<[Followed; 1]>::try_from(opening.followed()), &self.stream) {
+            (Ok([Followed::Events { kind, resume }]), _) => {
                 let key = Key { kind, query, name, variables: telling };
-                Ok((LiveOperation { key, variables }, resume))
+                Ok(Opened::Live(LiveOperation { key, variables }, resume))
             }
-            Err(_) => Err(refuse(Error::invalid("query", "a subscription has exactly one root field"))),
+            (Ok([Followed::Own]), Some(stream)) => {
+                Ok(Opened::Own(stream(again.data(caller).data(Streaming))))
+            }
+            _ => Err(refuse(Error::invalid("query", "a subscription has exactly one root field"))),
         }
     }
 
@@ -213,11 +233,21 @@ impl Endpoint {
         let Some(stream) = &self.stream else {
             return Some(failed(Error::Unavailable("There is nothing to subscribe to".into())));
         };
-        match timeout(limit, AssertUnwindSafe(stream(request)).catch_unwind()).await {
+        let mut answers = stream(request);
+        match timeout(limit, AssertUnwindSafe(answers.next()).catch_unwind()).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Some(failed(Error::internal("a resolver panicked"))),
             Err(_) => Some(failed(Error::Unavailable("The answer took too long; try again".into()))),
         }
+    }
+}
+
+/// The same operation, to be run once more.
+fn repeated(request: &Request) -> Request {
+    let again = Request::new(&*request.query).variables(request.variables.clone());
+    match &request.operation_name {
+        Some(name) => again.operation_name(name),
+        None => again,
     }
 }
 

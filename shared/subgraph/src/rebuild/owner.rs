@@ -1,6 +1,6 @@
 //! The rows of an owner's snapshot, as they arrive.
 
-use crate::{clock::Clock, service::Service, snapshot, snapshot::End, token::sign_call};
+use crate::{service::Service, snapshot, snapshot::End};
 use anyhow::{Context, anyhow, bail, ensure};
 use events::Event;
 use reqwest::{Client, Response, StatusCode, redirect::Policy};
@@ -28,11 +28,8 @@ impl<E: Event> Rows<E> {
         let graphql = service.config.peers.get(owner);
         let graphql = graphql.with_context(|| format!("{} does not know where {owner} is", service.name))?;
         let base = graphql.strip_suffix("/graphql").unwrap_or(graphql);
-        // The other service holds it against its own clock
-        let token = sign_call(service.name, service.auth.service_key(), Clock::System.now())
-            .map_err(|_| anyhow!("the service key cannot sign"))?;
         let request = client()?.get(format!("{base}{}{}", snapshot::PATH, E::TYPE));
-        let answer = request.header("authorization", format!("Service {token}")).send().await;
+        let answer = request.header("authorization", service.authorization()?).send().await;
         let answer = answer.map_err(|error| {
             tracing::debug!(error = format!("{error:?}"), "no snapshot");
             anyhow!(

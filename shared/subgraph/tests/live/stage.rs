@@ -4,7 +4,7 @@ use crate::client::Client;
 use async_graphql::{Context, Object, SimpleObject, Subscription};
 use chrono::{TimeDelta, Utc};
 use events::{Envelope, Event, outbox};
-use futures_util::{Stream, StreamExt, future};
+use futures_util::{Stream, StreamExt, future, stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,6 +21,27 @@ use testkit::{TestDatabase, TestKeys};
 
 /// How often something said was made into an answer, in this process.
 pub static RENDERED: AtomicUsize = AtomicUsize::new(0);
+
+/// How many count at the moment.
+pub static COUNTING: AtomicUsize = AtomicUsize::new(0);
+
+/// Somebody counts, until this is dropped.
+struct Counting;
+
+impl Counting {
+    fn begin() -> Self {
+        COUNTING.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+
+    fn is_there(&self) {}
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        COUNTING.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// Something was said aloud: clients resume.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, SimpleObject)]
@@ -146,6 +167,17 @@ impl Root {
         Ok(whispered.filter(move |whispered| future::ready(whispered.text.contains(&about))))
     }
 
+    /// The numbers up to one, for each who asks.
+    async fn counted(&self, ctx: &Context<'_>, to: i32) -> Result<impl Stream<Item = i32>> {
+        if to < 0 {
+            return Err(Error::invalid("to", "is negative"));
+        }
+        ctx.own_stream(move || {
+            let counting = Counting::begin();
+            stream::iter(1..=to).inspect(move |_| counting.is_there())
+        })
+    }
+
     /// What is whispered among managers.
     async fn secret(&self, ctx: &Context<'_>) -> Result<impl Stream<Item = Whispered>> {
         ctx.follow::<Whispered>()
@@ -178,7 +210,7 @@ impl sea_orm_migration::MigratorTrait for Migrator {
 pub fn subgraph(limits: LiveLimits) -> Subgraph {
     let policy = Policy::default()
         .read(Role::SalesRep, &["hello"])
-        .allow(Role::SalesRep, &["say", "whisper", "said", "whispered"])
+        .allow(Role::SalesRep, &["say", "whisper", "said", "whispered", "counted"])
         .allow(Role::Manager, &["secret"]);
     Subgraph::new::<Query, Mutation, Root, Migrator>("talk", 0, policy)
         .live::<Said>()

@@ -5,7 +5,7 @@
 //! and another stream of the same name, whose entries would begin below the reader's position.
 
 use super::{connection::Connection, stream};
-use crate::bus::{Entry, Reader};
+use crate::bus::{Entry, Reader, lost};
 use anyhow::{Context as _, anyhow, bail, ensure};
 use async_nats::jetstream::{
     Context, Message,
@@ -50,11 +50,11 @@ pub(super) async fn read(connection: &Connection, identity: &str, after: i64) ->
     // Afterwards: a consumer of the stream that was there before is none of the one that is there now
     let info = connection.within(stream::info(jetstream)).await?;
     ensure!(stream::identity(&info) == identity, "the stream of events is another one");
-    if let Some(why) = stream::lost(&info, after) {
+    let (first, last) = (info.state.first_sequence, info.state.last_sequence);
+    if let Some(why) = lost(i64::try_from(first)?, i64::try_from(last)?, i64::try_from(after)?) {
         connection.within(stream::renew(jetstream, &info, &why)).await?;
         bail!("the stream of events lost some: {why}. All that is kept is published again");
     }
-    let last = info.state.last_sequence;
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let reading = Reading {

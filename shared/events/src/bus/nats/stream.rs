@@ -1,5 +1,6 @@
 //! The stream: made where there is none, never changed into another one.
 
+use crate::outbox;
 use anyhow::anyhow;
 use async_nats::jetstream::{
     Context, ErrorCode,
@@ -12,7 +13,7 @@ pub(super) const NAME: &str = "LEADGRAPH";
 /// What the subjects of all events begin with.
 pub(super) const PREFIX: &str = "leadgraph.events";
 /// As long as the outboxes keep what they published: afterwards nobody could publish it again either.
-const KEPT: Duration = Duration::from_hours(7 * 24);
+const KEPT: Duration = Duration::from_secs(outbox::KEPT.num_seconds().unsigned_abs());
 /// For how long the server knows what it has. Far longer than a relay needs to try again.
 const DUPLICATE_WINDOW: Duration = Duration::from_mins(10);
 
@@ -24,16 +25,6 @@ const LOST: &str = "leadgraph-lost";
 pub(super) fn identity(info: &Info) -> String {
     let lost = info.config.metadata.get(LOST).map(|lost| format!(":{lost}")).unwrap_or_default();
     format!("nats:{}{lost}", info.created.unix_timestamp_nanos())
-}
-
-/// What is wrong for somebody who has read up to `after`, when entries behind that are gone: an older state of the
-/// stream was restored, it was purged, or that was longer ago than it keeps entries.
-pub(super) fn lost(info: &Info, after: u64) -> Option<String> {
-    let (first, last) = (info.state.first_sequence, info.state.last_sequence);
-    if last < after {
-        return Some(format!("it ends at {last}, and {after} was read from it"));
-    }
-    (after > 0 && first > after + 1).then(|| format!("it begins at {first}, and it was read to {after}"))
 }
 
 /// Makes it another log for everybody, so that all there is in the outboxes is published again. Its settings and its
