@@ -8,7 +8,7 @@ mod client;
 mod databases;
 mod hold;
 mod replica;
-mod settle;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -26,11 +26,11 @@ use crate::process::tail;
 use crate::servers::{Nats, Postgres};
 use crate::supergraph::{SERVICE_KEY, SERVICES};
 
+pub use crate::settle::delivery;
 pub use client::{Client, Failure};
 pub use databases::Databases;
 pub use hold::{Hold, Moment};
 pub use replica::Replica;
-pub use settle::delivery;
 
 /// The running services. Dropping it ends all of it.
 #[derive(Debug)]

@@ -7,17 +7,19 @@ mod sql;
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use events::Bus;
 use reqwest::Client;
-use sea_orm::DatabaseConnection;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
+use crate::stack::Databases;
 use crate::{Service, TestDatabase, binary};
 
-pub use client::{Answer, User, code, is_unbuilt};
+pub use client::{Answer, User, code};
 pub use log::{Load, RequestLog};
 pub use router::router_binary;
 
@@ -41,6 +43,8 @@ pub struct Supergraph {
     router: Service,
     router_port: u16,
     client: Client,
+    databases: Databases,
+    bus: OnceCell<Arc<dyn Bus>>,
     data_dir: TempDir,
     database: Option<TestDatabase>,
 }
@@ -52,7 +56,6 @@ struct Member {
     port: u16,
     environment: Vec<(String, String)>,
     process: Service,
-    sql: OnceCell<DatabaseConnection>,
 }
 
 impl Supergraph {
@@ -61,7 +64,15 @@ impl Supergraph {
     /// # Panics
     /// When a part does not start, or the router is not there.
     pub async fn sqlite() -> Self {
-        Self::start(None).await
+        Self::start(None, &[]).await
+    }
+
+    /// As [`Supergraph::sqlite`], where each service has these variables too.
+    ///
+    /// # Panics
+    /// As [`Supergraph::sqlite`].
+    pub async fn sqlite_with(more: &[(&str, String)]) -> Self {
+        Self::start(None, more).await
     }
 
     /// Starts everything on one Postgres database with a schema for each service.
@@ -69,13 +80,14 @@ impl Supergraph {
     /// # Panics
     /// When a part does not start, or the router or Postgres is not there.
     pub async fn postgres() -> Self {
-        Self::start(Some(TestDatabase::postgres())).await
+        Self::start(Some(TestDatabase::postgres()), &[]).await
     }
 
-    async fn start(database: Option<TestDatabase>) -> Self {
+    async fn start(database: Option<TestDatabase>, more: &[(&str, String)]) -> Self {
         let data_dir = tempfile::Builder::new().prefix("leadgraph-data-").tempdir().expect("a folder");
         let ports = free_ports();
-        let environment = environment(data_dir.path(), database.as_ref(), &ports);
+        let mut environment = environment(data_dir.path(), database.as_ref(), &ports);
+        environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         // All at once, then wait: together they take as long as the slowest
         let members =
             SERVICES.iter().zip(&ports).map(|(name, port)| Member::start(name, *port, &environment));
@@ -84,7 +96,20 @@ impl Supergraph {
         let router = router::spawn(data_dir.path(), &ports);
         let client = Client::builder().timeout(PATIENCE).no_proxy().build();
         let client = client.expect("a client without special options");
-        let mut started = Self { members, router, router_port, client, data_dir, database };
+        let databases = match &database {
+            Some(database) => Databases::postgres(database.url()),
+            None => Databases::sqlite(data_dir.path()),
+        };
+        let mut started = Self {
+            members,
+            router,
+            router_port,
+            client,
+            databases,
+            bus: OnceCell::new(),
+            data_dir,
+            database,
+        };
         for member in &mut started.members {
             member.wait_ready().await;
         }
@@ -162,7 +187,7 @@ impl Member {
         let mut environment = environment.to_owned();
         environment.push(("PORT".into(), port.to_string()));
         let process = Service::spawn(binary(name), ["serve"], environment.clone());
-        Self { name, port, environment, process, sql: OnceCell::new() }
+        Self { name, port, environment, process }
     }
 
     async fn wait_ready(&mut self) {

@@ -41,12 +41,6 @@ pub fn code(answer: &Value) -> Option<&str> {
     Some(error["extensions"]["code"].as_str().unwrap_or_else(|| panic!("an error without a code: {error:#}")))
 }
 
-/// Whether the answer is that a later version will do this: then nothing was looked at.
-#[must_use]
-pub fn is_unbuilt(answer: &Value) -> bool {
-    answer["errors"][0]["message"].as_str().is_some_and(|message| message.ends_with("not built yet"))
-}
-
 /// Somebody who is signed in.
 #[derive(Clone, Debug)]
 pub struct User {

@@ -28,11 +28,10 @@ impl Supergraph {
             let response =
                 self.client.get(&url).send().await.unwrap_or_else(|error| panic!("{url}: {error:?}"));
             let text = response.text().await.unwrap_or_else(|error| panic!("{url}: {error:?}"));
-            let requests = sum(&text, "leadgraph_graphql_requests_total");
+            let requests = sum(&text, "leadgraph_graphql_requests_total", "");
             // A service also reads its outbox, whether anybody asks for anything or not
-            let asked: String =
-                text.lines().filter(|line| !line.contains("for=\"background\"")).map(line).collect();
-            log.insert(service, Load { requests, statements: sum(&asked, "leadgraph_sql_statements_total") });
+            let statements = sum(&text, "leadgraph_sql_statements_total", r#"for="requests""#);
+            log.insert(service, Load { requests, statements });
         }
         log
     }
@@ -51,14 +50,11 @@ impl Supergraph {
     }
 }
 
-fn line(text: &str) -> String {
-    format!("{text}\n")
-}
-
-/// The sum of a counter over all its labels; a counter that was never used is not in the text.
-fn sum(metrics: &str, counter: &str) -> u64 {
+/// The sum of a counter over all its labels among which is this one; a counter that was never used is not in the text.
+fn sum(metrics: &str, counter: &str, label: &str) -> u64 {
     let samples =
         metrics.lines().filter_map(|line| line.strip_prefix(counter)?.strip_prefix('{')?.rsplit_once(' '));
+    let samples = samples.filter(|(labels, _)| labels.contains(label));
     samples.map(|(_, value)| value.parse::<u64>().unwrap_or_else(|_| panic!("{counter} is {value}"))).sum()
 }
 
@@ -67,7 +63,8 @@ mod tests {
     #[test]
     fn a_counter_is_the_sum_over_its_labels() {
         let text = "# HELP a_total x\na_total{k=\"1\"} 2\na_total{k=\"2\"} 3\na_total_other{k=\"1\"} 9\n";
-        assert_eq!(super::sum(text, "a_total"), 5);
-        assert_eq!(super::sum(text, "b_total"), 0);
+        assert_eq!(super::sum(text, "a_total", ""), 5);
+        assert_eq!(super::sum(text, "a_total", "k=\"2\""), 3);
+        assert_eq!(super::sum(text, "b_total", ""), 0);
     }
 }

@@ -1,17 +1,13 @@
 //! The services' databases: for rows that nothing in the system writes yet, and to see that nothing changed.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use events::cursor;
-use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, FromQueryResult, Statement,
-};
+use sea_orm::DbBackend;
 use serde_json::Value;
-use tokio::time::sleep;
 
 use super::{SERVICES, Supergraph};
-use crate::process::POLL;
+use crate::settle::Settling;
 
 /// Longer than what follows from anything that a test does.
 const SETTLED_WITHIN: Duration = Duration::from_secs(30);
@@ -25,19 +21,7 @@ impl Supergraph {
     /// Which databases these are.
     #[must_use]
     pub fn backend(&self) -> DbBackend {
-        if self.database.is_some() { DbBackend::Postgres } else { DbBackend::Sqlite }
-    }
-
-    /// The database of a service, as its `DATABASE_URL` takes it.
-    #[must_use]
-    pub fn database_url(&self, service: &str) -> String {
-        match &self.database {
-            Some(database) => database.url().to_owned(),
-            None => format!(
-                "sqlite://{}?mode=rw",
-                self.data_dir().join(service).with_extension("sqlite").display()
-            ),
-        }
+        self.databases.backend()
     }
 
     /// Runs a statement in the database of a service; how many rows it changed.
@@ -45,8 +29,7 @@ impl Supergraph {
     /// # Panics
     /// When it fails.
     pub async fn execute(&self, service: &str, sql: &str) -> u64 {
-        let done = self.sql(service).await.execute_unprepared(sql).await;
-        done.unwrap_or_else(|error| panic!("{service}: {sql}: {error}")).rows_affected()
+        self.databases.execute(service, sql).await
     }
 
     /// The rows that a question to the database of a service gives.
@@ -54,8 +37,7 @@ impl Supergraph {
     /// # Panics
     /// When it fails.
     pub async fn rows(&self, service: &str, sql: &str) -> Vec<Value> {
-        let statement = Statement::from_string(self.backend(), sql);
-        let rows = Value::find_by_statement(statement).all(self.sql(service).await).await;
+        let rows = self.databases.rows(service, sql).await;
         rows.unwrap_or_else(|error| panic!("{service}: {sql}: {error}"))
     }
 
@@ -64,11 +46,7 @@ impl Supergraph {
     /// # Panics
     /// When the database does not say.
     pub async fn count(&self, service: &str, from: &str) -> i64 {
-        let sql = format!("SELECT COUNT(*) FROM {from}");
-        // JSON has no column whose type SQLite does not declare
-        let row = self.sql(service).await.query_one_raw(Statement::from_string(self.backend(), &sql)).await;
-        let row = row.unwrap_or_else(|error| panic!("{service}: {sql}: {error}")).expect("a count is a row");
-        row.try_get_by_index(0).unwrap_or_else(|error| panic!("{service}: {sql}: {error}"))
+        self.databases.count(service, from).await
     }
 
     /// How many rows each table of each service has, audit logs included: the same before and after something
@@ -94,62 +72,12 @@ impl Supergraph {
     /// # Panics
     /// When that takes longer than half a minute: a service does not run.
     pub async fn settled(&self) {
-        let start = Instant::now();
-        while let Some(who) = self.under_way().await {
-            assert!(start.elapsed() < SETTLED_WITHIN, "{who} is not up to date");
-            sleep(POLL).await;
-        }
-    }
-
-    /// A service that has something to publish, or to read.
-    async fn under_way(&self) -> Option<&'static str> {
-        for service in SERVICES {
-            if self.count(service, "outbox WHERE published_at IS NULL").await > 0 {
-                return Some(service);
-            }
-        }
-        let end = self.end_of_log().await;
-        for service in SERVICES {
-            let read = format!("bus_cursor WHERE name = '{}' AND position >= {end}", cursor::READ_FROM);
-            if end > 0 && self.count(service, &read).await == 0 {
-                return Some(service);
-            }
-        }
-        // What they did about it may be published by now
-        (self.end_of_log().await > end).then_some("the last of them")
-    }
-
-    async fn end_of_log(&self) -> i64 {
-        let url = format!("sqlite://{}?mode=rw", self.data_dir().join("events.sqlite").display());
-        let mut options = ConnectOptions::new(url);
-        let log = Database::connect(options.max_connections(1).sqlx_logging(false).clone()).await;
-        let log = log.unwrap_or_else(|error| panic!("the log of events: {error}"));
-        let end = Statement::from_string(DbBackend::Sqlite, "SELECT coalesce(max(position), 0) FROM log");
-        let end = log.query_one_raw(end).await.expect("the log of events").expect("a row");
-        log.close().await.expect("the log closes");
-        end.try_get_by_index(0).expect("a number")
-    }
-
-    /// The literal of a UUID, which the databases write differently.
-    #[must_use]
-    pub fn uuid(&self, uuid: &str) -> String {
-        match self.backend() {
-            DbBackend::Sqlite => format!("x'{}'", uuid.replace('-', "")),
-            _ => format!("'{uuid}'"),
-        }
-    }
-
-    async fn sql(&self, service: &str) -> &DatabaseConnection {
-        let connect = || async {
-            let mut options = ConnectOptions::new(self.database_url(service));
-            options.max_connections(1).sqlx_logging(false);
-            if self.database.is_some() {
-                options.set_schema_search_path(service);
-            }
-            Database::connect(options)
+        let bus = self.bus.get_or_init(async || {
+            events::open(None, self.data_dir())
                 .await
-                .unwrap_or_else(|error| panic!("the database of {service}: {error}"))
-        };
-        self.member(service).sql.get_or_init(connect).await
+                .unwrap_or_else(|error| panic!("the log of events: {error}"))
+        });
+        let settling = Settling { databases: &self.databases, bus: bus.await };
+        settling.settle(SETTLED_WITHIN).await.unwrap_or_else(|why| panic!("it does not settle: {why}"));
     }
 }
