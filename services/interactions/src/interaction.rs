@@ -6,12 +6,14 @@
 
 pub(crate) mod event;
 mod input;
+mod snapshot;
 
 use crate::lead::Lead;
 use async_graphql::{ComplexObject, Context, Enum, ID, Object, SimpleObject};
 use input::{CreateInteractionInput, UpdateInteractionInput};
 use sea_orm::{DatabaseTransaction, IntoActiveModel, QuerySelect, entity::prelude::*};
 use serde::{Deserialize, Serialize};
+pub(crate) use snapshot::snapshot;
 use subgraph::{ContextExt, Error, Id, Key, Offset, Result, RowId, Sort, diff};
 
 /// One call, e-mail or meeting with a lead.

@@ -33,6 +33,7 @@ pub fn subgraph() -> Subgraph {
     .peer("accounts", 4001)
     .peer("leads", 4002)
     .table::<interaction::Entity>("interaction")
+    .snapshot(interaction::snapshot)
     .demo(demo::load);
     leadview::follow(subgraph).on::<LeadRemoved, cascade::Cascade>()
 }

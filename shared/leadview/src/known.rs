@@ -2,7 +2,10 @@
 
 use crate::row::{Column, Entity, Model};
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, QuerySelect, sea_query::OnConflict};
+use sea_orm::{
+    ActiveModelTrait, EntityTrait, IntoActiveModel, QuerySelect,
+    sea_query::{LockType, OnConflict},
+};
 use serde::Deserialize;
 use serde_json::Value;
 use subgraph::{Change, Error, Id, Result, Service};
@@ -33,25 +36,43 @@ impl Known {
     /// # Errors
     /// `NOT_FOUND` when it was removed since somebody looked.
     pub async fn hold(&self, change: &Change) -> Result<Model> {
-        let row = match locked(change, self.0.id).await? {
+        self.lock(change, LockType::Share).await
+    }
+
+    /// As [`Known::hold`], and makes whoever wants to hold the lead wait until the transaction ends: for what may
+    /// happen once, however many begin it at the same moment.
+    ///
+    /// # Errors
+    /// As [`Known::hold`].
+    pub async fn hold_alone(&self, change: &Change) -> Result<Model> {
+        self.lock(change, LockType::Update).await
+    }
+
+    /// What the view or the leads service had of the lead when somebody looked.
+    pub fn lead(&self) -> &Model {
+        &self.0
+    }
+
+    async fn lock(&self, change: &Change, lock: LockType) -> Result<Model> {
+        let row = match locked(change, self.0.id, lock).await? {
             Some(row) => row,
-            None => add(change, &self.0).await?,
+            None => add(change, &self.0, lock).await?,
         };
         alive(row)
     }
 }
 
 /// A row that no removal can change until the transaction ends.
-async fn locked(change: &Change, id: i32) -> Result<Option<Model>> {
-    Ok(Entity::find_by_id(id).lock_shared().one(change.tx()).await?)
+async fn locked(change: &Change, id: i32, lock: LockType) -> Result<Option<Model>> {
+    Ok(Entity::find_by_id(id).lock(lock).one(change.tx()).await?)
 }
 
 /// Adds what the leads service answered, unless an event was faster.
-async fn add(change: &Change, answered: &Model) -> Result<Model> {
+async fn add(change: &Change, answered: &Model, lock: LockType) -> Result<Model> {
     let row = Entity::insert(answered.clone().into_active_model().reset_all());
     let unless_there = OnConflict::column(Column::Id).do_nothing().to_owned();
     row.on_conflict(unless_there).try_insert().exec_without_returning(change.tx()).await?;
-    let row = locked(change, answered.id).await?;
+    let row = locked(change, answered.id, lock).await?;
     row.ok_or_else(|| Error::Unavailable("The lead is not known yet; try again".into()))
 }
 

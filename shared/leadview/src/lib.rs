@@ -4,7 +4,9 @@
 //!   stays as a tombstone without its personal data: whatever arrives late for it is dropped.
 //! - Before it adds something to a lead, a service asks [`known`], which asks the leads service only about leads that
 //!   the view does not have, and in the transaction [`Known::hold`]s the lead, so that it cannot be removed meanwhile.
+//! - Some also keep a view of the [`interactions`] with them.
 
+pub mod interactions;
 mod known;
 mod rebuild;
 mod row;

@@ -1,0 +1,2 @@
+DELETE FROM counter WHERE name = 'fill interaction.updated';
+DROP TABLE interaction_view;
