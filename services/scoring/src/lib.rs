@@ -4,11 +4,20 @@
 //! view of them, forgets what it has about one that is removed, and answers for any id.
 
 use async_graphql::{MergedObject, MergedSubscription};
-use events::contract::LeadRemoved;
+use events::contract::{
+    InteractionCreated, InteractionRemoved, InteractionUpdated, LeadCreated, LeadRemoved, LeadUpdated,
+};
+use happened::Scoring;
+use leadview::interactions;
+use model::ScoreModel;
+pub use recalculation::{Recalculation, recalculate};
 use subgraph::{Policy, Role, Subgraph};
 
-mod cascade;
+mod happened;
+mod history;
 mod lead;
+mod lead_score;
+pub mod model;
 mod recalculation;
 mod score;
 mod summary;
@@ -36,6 +45,22 @@ pub fn subgraph() -> Subgraph {
     )
     .peer("accounts", 4001)
     .peer("leads", 4002)
-    .table::<lead::Entity>("lead_score");
-    leadview::follow(subgraph).on::<LeadRemoved, cascade::Cascade>()
+    .peer("interactions", 4003)
+    .arg(model::ARG)
+    .state(ScoreModel::configured)
+    .table::<score::Entity>("lead_score")
+    .table::<history::Entity>("score_change")
+    .table::<summary::Entity>("lead_summary")
+    .table::<interactions::Entity>("interaction_view")
+    .job::<Recalculation>()
+    .job::<summary::Summarise>()
+    .on_start(recalculation::when_the_model_changed);
+    leadview::follow(llm::offered(subgraph))
+        .on::<LeadCreated, Scoring>()
+        .on::<LeadUpdated, Scoring>()
+        .on::<LeadRemoved, Scoring>()
+        .on::<InteractionCreated, Scoring>()
+        .on::<InteractionUpdated, Scoring>()
+        .on::<InteractionRemoved, Scoring>()
+        .view::<InteractionUpdated, Scoring>()
 }

@@ -1,0 +1,5 @@
+DROP TABLE score_view;
+DROP INDEX task_suggestion_kind;
+DROP INDEX task_open;
+DROP INDEX task_suggested;
+DROP INDEX task_undecided;
