@@ -1,14 +1,16 @@
 //! The `tasks` subgraph owns what is to be done next with each lead: tasks that people made, tasks
 //! that were suggested, and what became of the suggestions. It does not own the leads: they are ids
-//! here, and whether one exists its view of them says, else the leads service.
+//! here, and whether one exists its view of them says, else the leads service. Of the interactions with
+//! them and of their scores it has views too, to suggest what fits.
 
 mod cascade;
 mod lead;
 mod recommendation;
+mod score_view;
 mod task;
 
 use async_graphql::{EmptySubscription, MergedObject};
-use events::contract::LeadRemoved;
+use events::contract::{LeadRemoved, ScoreUpdated};
 use subgraph::{Policy, Role, Subgraph};
 
 /// What can be asked.
@@ -32,6 +34,11 @@ pub fn subgraph() -> Subgraph {
     )
     .peer("accounts", 4001)
     .peer("leads", 4002)
-    .table::<task::Entity>("task");
-    leadview::follow(subgraph).on::<LeadRemoved, cascade::Cascade>()
+    .table::<task::Entity>("task")
+    .table::<score_view::Entity>("score_view")
+    .job::<recommendation::Recommend>();
+    leadview::interactions::follow(leadview::follow(llm::offered(subgraph)))
+        .on::<ScoreUpdated, score_view::ScoreView>()
+        .on::<LeadRemoved, score_view::ScoreView>()
+        .on::<LeadRemoved, cascade::Cascade>()
 }

@@ -1,65 +1,28 @@
 //! Recommendations: tasks that are suggested for a lead, and what became of them.
 //!
-//! A suggestion is a task with a kind; this aggregate is how they come to be. Nothing makes any yet:
-//! every operation here says so.
+//! A suggestion is a task with a kind. It is made by a language model when one is configured, else and whenever that
+//! fails by built-in rules. A lead has at most one suggestion of a kind that nobody has decided on: who asks again is
+//! shown that one. What was accepted is not suggested while it is to be done, and what was dismissed never again.
+
+mod context;
+mod draft;
+mod job;
+mod kind;
+mod plan;
+mod provider;
+mod rules;
+mod save;
+mod standing;
+mod stats;
 
 use crate::task::Model;
-use async_graphql::{Enum, ID, Object, SimpleObject};
-use chrono::{DateTime, Utc};
-use subgraph::{Error, Result, RowId};
-
-/// What became of the suggestions of one kind.
-#[derive(Clone, Debug, SimpleObject)]
-struct TaskRecommendationStats {
-    /// The kind of recommendation.
-    kind: String,
-    /// How many were suggested.
-    suggested: i32,
-    /// How many of them were accepted.
-    accepted: i32,
-    /// How many of them were dismissed.
-    dismissed: i32,
-    /// How many of them were completed.
-    completed: i32,
-    /// The share of accepted ones among those somebody decided on, 0 to 1; null when there is none.
-    acceptance_rate: Option<f64>,
-}
-
-/// Where a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-enum JobStatus {
-    /// It waits for its turn.
-    Queued,
-    /// It is being done.
-    Running,
-    /// It is done.
-    Succeeded,
-    /// It could not be done.
-    Failed,
-}
-
-/// Recommendations for one lead, made in the background.
-#[derive(Clone, Debug, SimpleObject)]
-struct TaskRecommendationJob {
-    /// The job's id.
-    id: ID,
-    /// The id of the lead.
-    lead_id: i32,
-    /// Where the job stands.
-    status: JobStatus,
-    /// The tasks it suggested; none until it succeeded.
-    tasks: Vec<Model>,
-    /// Why it failed, in words.
-    error: Option<String>,
-    /// When it was asked for.
-    created_at: DateTime<Utc>,
-    /// When it succeeded or failed.
-    finished_at: Option<DateTime<Utc>>,
-}
-
-fn not_built_yet() -> Error {
-    Error::not_built_yet("Task recommendations")
-}
+use async_graphql::{Context, ID, Object};
+pub(crate) use job::Recommend;
+use job::TaskRecommendationJob;
+use plan::Plan;
+use save::{Saved, save};
+use stats::TaskRecommendationStats;
+use subgraph::{ContextExt, Result, RowId};
 
 /// Queries for recommendations.
 #[derive(Default)]
@@ -67,18 +30,19 @@ pub struct RecommendationQuery;
 
 #[Object]
 impl RecommendationQuery {
-    /// What became of the suggestions: one row per kind of recommendation.
-    async fn task_recommendation_stats(&self) -> Result<Vec<TaskRecommendationStats>> {
-        Err(not_built_yet())
+    /// What became of the suggestions: one row per kind of recommendation, by kind.
+    #[graphql(complexity = "5 * child_complexity")]
+    async fn task_recommendation_stats(&self, ctx: &Context<'_>) -> Result<Vec<TaskRecommendationStats>> {
+        Ok(stats::all(ctx.db()).await?)
     }
 
-    /// One job, or null when there is none with this id.
+    /// One job, or null when there is none with this id. Jobs are kept for 30 days after they have ended.
     async fn task_recommendation_job(
         &self,
+        ctx: &Context<'_>,
         #[graphql(desc = "The job's id.")] id: ID,
     ) -> Result<Option<TaskRecommendationJob>> {
-        drop(id);
-        Err(not_built_yet())
+        TaskRecommendationJob::find(ctx.service(), &id).await
     }
 }
 
@@ -88,21 +52,32 @@ pub struct RecommendationMutation;
 
 #[Object]
 impl RecommendationMutation {
-    /// Suggests one to three tasks for a lead and saves them; an empty list when nothing applies.
+    /// Suggests one to three tasks for a lead and saves them, the most urgent first; an empty list when nothing
+    /// applies. What was suggested already, and nobody has decided on, is not suggested twice; what was dismissed is
+    /// not suggested again.
+    #[graphql(complexity = "3 * child_complexity")]
     async fn generate_task_recommendations(
         &self,
+        ctx: &Context<'_>,
         #[graphql(desc = "The lead's id.")] lead_id: RowId,
     ) -> Result<Vec<Model>> {
-        let _ = lead_id;
-        Err(not_built_yet())
+        let plan = Plan::of(ctx.service(), lead_id.0).await?;
+        let mut change = ctx.change().await?;
+        let Saved { tasks, any_new } = save(&mut change, plan).await?;
+        if any_new { change.finish(tasks).await } else { Ok(tasks) }
     }
 
-    /// The same in the background.
+    /// The same in the background. While a job for the lead waits or runs, it is that one.
     async fn request_task_recommendations(
         &self,
+        ctx: &Context<'_>,
         #[graphql(desc = "The lead's id.")] lead_id: RowId,
     ) -> Result<TaskRecommendationJob> {
-        let _ = lead_id;
-        Err(not_built_yet())
+        let lead = leadview::known(ctx.service(), lead_id.0).await?;
+        let mut change = ctx.change().await?;
+        lead.hold(&change).await?;
+        let job = change.enqueue(&Recommend { lead_id: lead_id.0 }).await?;
+        let job = change.finish(job).await?;
+        TaskRecommendationJob::of(ctx.service(), job).await
     }
 }

@@ -5,16 +5,18 @@
 //! kind of suggestion, and is theirs once accepted. A dismissed task is kept. Sales reps do all of
 //! this; managers also remove.
 
-mod event;
+pub(crate) mod event;
 mod input;
 mod list;
 mod mutation;
 
 use crate::lead::Lead;
 use async_graphql::{ComplexObject, Context, Enum, ID, Object, SimpleObject};
+pub(crate) use input::{MAX_DESCRIPTION, MAX_TITLE, to_insert};
 pub(crate) use list::condition;
 use list::{TaskFilter, TaskOrder};
 pub(crate) use mutation::TaskMutation;
+use schemars::JsonSchema;
 use sea_orm::{DatabaseTransaction, QuerySelect, entity::prelude::*};
 use serde::{Deserialize, Serialize};
 use subgraph::{ContextExt, Error, Id, MAX_LIMIT, Offset, Result, RowId};
@@ -80,7 +82,21 @@ pub enum TaskSource {
 }
 
 /// How much a task matters, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, EnumIter, DeriveActiveEnum, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Enum,
+    EnumIter,
+    DeriveActiveEnum,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(8))", rename_all = "SCREAMING_SNAKE_CASE")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TaskPriority {

@@ -3,15 +3,16 @@
 use super::Model;
 use events::contract::{Task, TaskCompleted, TaskCreated, TaskRemoved, TaskUpdated};
 use sea_orm::ActiveEnum;
+use subgraph::changed;
 
 /// That a task was made.
-pub(super) fn created(task: &Model, lead_name: Option<String>) -> TaskCreated {
+pub(crate) fn created(task: &Model, lead_name: Option<String>) -> TaskCreated {
     TaskCreated { task: told(task, lead_name) }
 }
 
 /// That a task was changed.
 pub(super) fn updated(old: &Model, new: &Model, lead_name: Option<String>) -> TaskUpdated {
-    TaskUpdated { task: told(new, lead_name), changed: changed(old, new) }
+    TaskUpdated { task: told(new, lead_name), changed: differences(old, new) }
 }
 
 /// That a task was done.
@@ -43,8 +44,8 @@ fn told(task: &Model, lead_name: Option<String>) -> Task {
 }
 
 /// The fields a change changed; it can change no others.
-fn changed(old: &Model, new: &Model) -> Vec<String> {
-    let fields = [
+fn differences(old: &Model, new: &Model) -> Vec<String> {
+    changed([
         ("title", old.title != new.title),
         ("description", old.description != new.description),
         ("dueDate", old.due_date != new.due_date),
@@ -52,6 +53,5 @@ fn changed(old: &Model, new: &Model) -> Vec<String> {
         ("completedAt", old.completed_at != new.completed_at),
         ("source", old.source != new.source),
         ("priority", old.priority != new.priority),
-    ];
-    fields.into_iter().filter(|(_, changed)| *changed).map(|(field, _)| field.to_owned()).collect()
+    ])
 }

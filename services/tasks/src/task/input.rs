@@ -8,9 +8,9 @@ use serde::Serialize;
 use subgraph::{Id, Patch, Result, RowId, validate::Validator};
 
 /// Characters of a title, at most.
-const MAX_TITLE: usize = 255;
+pub(crate) const MAX_TITLE: usize = 255;
 /// Characters of a description, at most.
-const MAX_DESCRIPTION: usize = 10_000;
+pub(crate) const MAX_DESCRIPTION: usize = 10_000;
 /// Nothing is due later: the beginning of 2200, in seconds since 1970.
 const LATEST: DateTime<Utc> = match DateTime::from_timestamp(7_258_118_400, 0) {
     Some(latest) => latest,
@@ -59,7 +59,7 @@ impl CreateTaskInput {
 }
 
 /// A row to insert, whose id the database gives.
-pub(super) fn to_insert(task: Model) -> ActiveModel {
+pub(crate) fn to_insert(task: Model) -> ActiveModel {
     ActiveModel { id: NotSet, ..task.into_active_model().reset_all() }
 }
 

@@ -1,12 +1,14 @@
 //! Changes of tasks.
 
 use super::{
-    Entity, Model, TaskSource, event,
+    Column, Entity, Model, TaskSource, event,
     input::{CreateTaskInput, UpdateTaskInput, to_insert},
 };
 use async_graphql::{Context, Object};
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
-use subgraph::{Change, ContextExt, Result, RowId, diff};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, SqlErr, sea_query::Expr,
+};
+use subgraph::{Change, ContextExt, Error, Result, RowId, Service, diff};
 
 /// Mutations of tasks.
 #[derive(Default)]
@@ -98,7 +100,14 @@ async fn save(mut change: Change, old: Model, new: Model) -> Result<Model> {
         return Ok(old);
     }
     let new = Model { version: old.version + 1, updated_at: change.at(), ..new };
-    let new = new.into_active_model().reset_all().update(change.tx()).await?;
+    let new = match new.clone().into_active_model().reset_all().update(change.tx()).await {
+        Err(error) if is_taken(&error) => {
+            let service = change.service().clone();
+            drop(change);
+            return Err(suggested_already(&service, &new).await);
+        }
+        saved => saved?,
+    };
     let lead = leadview::name(change.tx(), new.lead_id).await?;
     let details = diff(&old, &new)?;
     if new.completed && !old.completed {
@@ -107,4 +116,25 @@ async fn save(mut change: Change, old: Model, new: Model) -> Result<Model> {
         change.record_event("task.updated", new.id, &details, &event::updated(&old, &new, lead))?;
     }
     change.finish(new).await
+}
+
+/// Whether the lead has another suggestion of this kind that nobody has decided on: the only thing that is unique.
+fn is_taken(error: &DbErr) -> bool {
+    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
+}
+
+/// Says which suggestion is in the way of one that was to become undecided again.
+async fn suggested_already(service: &Service, task: &Model) -> Error {
+    let undecided = Expr::cust("source = 'AI_SUGGESTED' AND NOT completed");
+    let other = Entity::find().filter(undecided).filter(Column::LeadId.eq(task.lead_id));
+    let other = other.filter(Column::SuggestionKind.eq(task.suggestion_kind.as_deref()));
+    match other.one(service.db.read()).await {
+        Ok(Some(Model { id, .. })) => Error::Conflict {
+            message: format!("Task {id} suggests the same, and nobody has decided on it yet"),
+            existing_id: Some(id.to_string()),
+        },
+        // Somebody has, in this moment
+        Ok(None) => Error::Unavailable("Something else was suggested at the same moment; try again".into()),
+        Err(error) => error.into(),
+    }
 }
