@@ -6,6 +6,7 @@
 //! - [`router`] runs it as a child process that cannot outlive the launcher;
 //! - [`migrate`] changes the schemas of all services' databases;
 //! - [`events`] shows what the services tell each other, [`rebuild`] fills what they know of each other again;
+//! - [`recalculate`] calculates every lead's score anew;
 //! - [`watch`] shows notifications in a terminal as they come;
 //! - [`up`] starts everything; [`services`] is the list of what that is.
 //!
@@ -16,6 +17,7 @@ pub mod events;
 pub mod migrate;
 pub mod provision;
 pub mod rebuild;
+pub mod recalculate;
 pub mod router;
 pub mod services;
 pub mod supergraph;

@@ -10,6 +10,7 @@ use leadgraph::{
     migrate::{MigrateArgs, migrate},
     provision::{self, RouterArgs},
     rebuild::{RebuildArgs, rebuild},
+    recalculate::{RecalculateArgs, recalculate},
     router::{BoundArgs, exec_bound},
     supergraph::SupergraphConfig,
     up::{UpArgs, up},
@@ -39,6 +40,8 @@ enum Command {
     Events(EventsArgs),
     /// Fills what a service knows of others again from what they have
     Rebuild(RebuildArgs),
+    /// Calculates every lead's score anew
+    Recalculate(RecalculateArgs),
     /// Shows notifications as they come, until Ctrl-C
     Watch(WatchArgs),
     /// The Apollo Router's binary
@@ -93,6 +96,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Migrate(args) => migrate(&args).await,
         Command::Events(args) => events(&args).await,
         Command::Rebuild(args) => rebuild(&args).await,
+        Command::Recalculate(args) => recalculate(&args).await,
         Command::Watch(args) => watch(args).await,
         Command::Router(RouterCommand::Install(args)) => {
             // Dropping the provision ends the build

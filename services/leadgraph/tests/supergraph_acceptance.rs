@@ -200,7 +200,10 @@ async fn one_query_reaches_every_service(supergraph: Supergraph) {
     let john = create_john(&supergraph, &admin).await;
     newest_notification(&supergraph, &admin, &john).await;
     insert_suggestions(&supergraph, &[49]).await;
-    supergraph.execute("scoring", SCORE).await;
+    supergraph.settled().await;
+    for sql in SCORE {
+        supergraph.execute("scoring", sql).await;
+    }
     supergraph.data(&admin, r#"mutation { assignLead(id: 1, ownerId: "1") { version } }"#, json!({})).await;
 
     let query = "{
@@ -223,16 +226,20 @@ async fn one_query_reaches_every_service(supergraph: Supergraph) {
     assert_eq!(cost.len(), 6, "every service had its part: {cost:?}");
 }
 
-const SCORE: &str = "INSERT INTO lead_score (lead_id, activity_score, summary, score_calculated_at)
-    VALUES (1, 42, 'Met twice.', '2026-01-15T12:00:00.000000+00:00')";
+/// In the place of what follows from the demo data, which depends on the time.
+const SCORE: [&str; 2] = [
+    "UPDATE lead_score SET activity_score = 42, score_calculated_at = '2026-01-15T12:00:00.000000+00:00' WHERE lead_id = 1",
+    "INSERT INTO lead_summary (lead_id, summary, touched, written_by, written_at)
+     VALUES (1, 'Met twice.', 0, 'a test', '2026-01-15T12:00:00.000000+00:00')",
+];
 
 /// Suggested tasks for lead 1, each newer than the one before.
 async fn insert_suggestions(supergraph: &Supergraph, ids: &[i32]) {
-    for id in ids {
+    for (id, kind) in ids.iter().zip(["FOLLOW_UP", "PROPOSE", "NEXT_STEP"]) {
         let at = format!("'2026-01-15T12:00:{id}.000000+00:00'");
         let sql = format!(
             "INSERT INTO task (id, title, completed, source, suggestion_kind, ai_reasoning, lead_id, created_at, updated_at)
-             VALUES ({id}, 'Task {id}', false, 'AI_SUGGESTED', 'FOLLOW_UP', 'No answer yet.', 1, {at}, {at})"
+             VALUES ({id}, 'Task {id}', false, 'AI_SUGGESTED', '{kind}', 'No answer yet.', 1, {at}, {at})"
         );
         supergraph.execute("tasks", &sql).await;
     }

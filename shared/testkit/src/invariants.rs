@@ -2,7 +2,7 @@
 //!
 //! - Every change has exactly one event, and every event its change; those of one subject are in order.
 //! - Every event was applied exactly once by each service that it concerns, and has its effect once.
-//! - Views equal what the owner has; nothing belongs to a lead that is gone.
+//! - Views equal what the owner has, and scores what they are made of; nothing belongs to a lead that is gone.
 //! - Nothing waits to be published, nothing is parked, no transaction hangs, no lock is left, no file is damaged.
 
 mod applied;
@@ -10,6 +10,7 @@ mod changes;
 mod condition;
 mod facts;
 mod notifications;
+mod scores;
 mod views;
 
 use std::collections::BTreeSet;
@@ -38,6 +39,7 @@ pub async fn check(databases: &Databases, allowed: &Allowed) -> Result<(), Vec<S
     broken.extend(applied::broken(&facts, allowed));
     broken.extend(notifications::broken(&facts, allowed));
     broken.extend(views::broken(&facts));
+    broken.extend(scores::broken(&facts));
     broken.extend(condition::of_the_outboxes(&facts));
     broken.extend(condition::of_the_parked(&facts, allowed));
     broken.extend(condition::of_the_databases(databases).await);

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 /// One thing that is wrong: where, by which statement, and what the checker says of it. `{new}` is a new UUID,
 /// `{lead}` the lead that everything happened to, `{gone}` the one that was removed.
-const BREAKS: [(&str, &str, &str); 28] = [
+const BREAKS: [(&str, &str, &str); 31] = [
     ("leads", "DELETE FROM outbox WHERE kind = 'lead.updated'", "lead.updated of {lead}"),
     ("accounts", "DELETE FROM outbox WHERE kind = 'session.revoked'", "session.revoked of "),
     ("notifications", "DELETE FROM outbox WHERE kind = 'notification.updated'", "notification.read of "),
@@ -86,8 +86,20 @@ const BREAKS: [(&str, &str, &str); 28] = [
     ("tasks", "UPDATE task SET lead_id = 999999 WHERE lead_id = {lead}", "belongs to the lead 999999"),
     (
         "scoring",
-        "INSERT INTO lead_score (lead_id) VALUES (999999)",
+        "INSERT INTO lead_score (lead_id, activity_score, score_calculated_at)
+         VALUES (999999, 1, '2026-01-15T10:00:00.000000+00:00')",
         "lead_score 999999 belongs to the lead 999999",
+    ),
+    (
+        "scoring",
+        "UPDATE lead_score SET decayed_sum = decayed_sum + 1 WHERE lead_id = {lead}",
+        "the score of the lead {lead} is made of",
+    ),
+    ("scoring", "DELETE FROM lead_score WHERE lead_id = {lead}", "the lead {lead} has interactions and no score"),
+    (
+        "tasks",
+        "UPDATE interaction_view SET version = 99 WHERE lead_id = {lead}",
+        "tasks knows the interaction",
     ),
     (
         "notifications",

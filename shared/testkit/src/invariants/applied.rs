@@ -11,8 +11,29 @@ const CONSUMERS: [(&str, &[&str]); 6] = [
     ("accounts", &[]),
     ("leads", &[]),
     ("interactions", &["lead.created", "lead.updated", "lead.removed"]),
-    ("tasks", &["lead.created", "lead.updated", "lead.removed"]),
-    ("scoring", &["lead.created", "lead.updated", "lead.removed"]),
+    (
+        "tasks",
+        &[
+            "lead.created",
+            "lead.updated",
+            "lead.removed",
+            "interaction.created",
+            "interaction.updated",
+            "interaction.removed",
+            "score.updated",
+        ],
+    ),
+    (
+        "scoring",
+        &[
+            "lead.created",
+            "lead.updated",
+            "lead.removed",
+            "interaction.created",
+            "interaction.updated",
+            "interaction.removed",
+        ],
+    ),
     (
         "notifications",
         &[

@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use super::facts::{Facts, Told};
 
 /// What the audit log calls a change, and the events that tell of it: exactly one of them each time.
-const CHANGES: [(&str, &str, &[&str]); 19] = [
+const CHANGES: [(&str, &str, &[&str]); 21] = [
     ("accounts", "user.created", &["user.created"]),
     ("accounts", "user.updated", &["user.updated"]),
     ("accounts", "session.revoked", &["session.revoked"]),
@@ -23,6 +23,8 @@ const CHANGES: [(&str, &str, &[&str]); 19] = [
     ("tasks", "task.updated", &["task.updated", "task.completed"]),
     ("tasks", "task.completed", &["task.completed"]),
     ("tasks", "task.removed", &["task.removed"]),
+    ("scoring", "score.updated", &["score.updated"]),
+    ("scoring", "score.recalculated", &["scores.recalculated"]),
     ("notifications", "notification.created", &["notification.created"]),
     ("notifications", "notification.read", &["notification.updated"]),
     ("notifications", "notification.read_all", &["notifications.updated"]),

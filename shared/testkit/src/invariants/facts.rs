@@ -15,10 +15,14 @@ use crate::supergraph::SERVICES;
 /// The services that keep a view of the leads.
 pub(super) const VIEWERS: [&str; 4] = ["interactions", "tasks", "scoring", "notifications"];
 /// The tables whose rows belong to a lead, by their service, with the id and the lead.
-const BELONGINGS: [(&str, &str, &str, &str); 4] = [
+const BELONGINGS: [(&str, &str, &str, &str); 8] = [
     ("interactions", "interaction", "id", "lead_id"),
     ("tasks", "task", "id", "lead_id"),
+    ("tasks", "interaction_view", "id", "lead_id"),
+    ("tasks", "score_view", "lead_id", "lead_id"),
+    ("scoring", "interaction_view", "id", "lead_id"),
     ("scoring", "lead_score", "lead_id", "lead_id"),
+    ("scoring", "lead_summary", "lead_id", "lead_id"),
     ("notifications", "notification", "sequence", "related_lead_id"),
 ];
 
@@ -28,6 +32,9 @@ pub(super) struct Facts {
     pub services: BTreeMap<&'static str, Told>,
     pub leads: BTreeMap<i32, Lead>,
     pub views: BTreeMap<&'static str, BTreeMap<i32, Lead>>,
+    /// Of the owner, and of those who keep a view of them.
+    pub interactions: BTreeMap<&'static str, BTreeMap<i32, Interaction>>,
+    pub scores: BTreeMap<i32, Score>,
     pub removed: BTreeSet<i32>,
     pub belongings: Vec<Belonging>,
     pub notifications: BTreeMap<Uuid, Notification>,
@@ -64,6 +71,43 @@ pub(super) struct Lead {
     pub created_at: Option<DateTime<Utc>>,
     pub updated_at: Option<DateTime<Utc>>,
     pub removed_at: Option<DateTime<Utc>>,
+}
+
+/// An interaction, as its owner has it, or as another service sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Interaction {
+    pub version: i32,
+    pub lead_id: i32,
+    pub kind: String,
+    /// In microseconds since 1970.
+    pub at: i64,
+}
+
+#[derive(FromQueryResult)]
+struct OwnedInteraction {
+    id: i32,
+    version: i32,
+    lead_id: i32,
+    kind: String,
+    date: DateTime<Utc>,
+}
+
+#[derive(FromQueryResult)]
+struct SeenInteraction {
+    id: i32,
+    version: i32,
+    lead_id: i32,
+    kind: String,
+    at: i64,
+}
+
+/// The sum that a lead's score is made of.
+#[derive(Clone, Debug, FromQueryResult)]
+pub(super) struct Score {
+    pub lead_id: i32,
+    pub decayed_sum: f64,
+    /// In microseconds since 1970.
+    pub as_of: i64,
 }
 
 impl Lead {
@@ -119,6 +163,11 @@ const VIEW: &str = "SELECT id, version, first_name, last_name, status, budget_ce
 const NOTIFICATIONS: &str =
     "SELECT id, type AS kind, title, message, related_lead_id, sequence FROM notification";
 
+const OWNED_INTERACTIONS: &str = "SELECT id, version, lead_id, type AS kind, date FROM interaction";
+const SEEN_INTERACTIONS: &str =
+    "SELECT id, version, lead_id, kind, at FROM interaction_view WHERE lead_id IS NOT NULL";
+const SCORES: &str = "SELECT lead_id, decayed_sum, as_of FROM lead_score";
+
 impl Facts {
     pub async fn load(databases: &Databases) -> Result<Self, DbErr> {
         let (mut services, mut views, mut revoked) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
@@ -131,6 +180,11 @@ impl Facts {
         for service in VIEWERS {
             views.insert(service, by_id(databases.rows(service, VIEW).await?));
         }
+        let mut interactions = BTreeMap::from([("interactions", owned_interactions(databases).await?)]);
+        for service in ["tasks", "scoring"] {
+            interactions.insert(service, seen_interactions(databases, service).await?);
+        }
+        let scores: Vec<Score> = databases.rows("scoring", SCORES).await?;
         let time = if databases.backend() == sea_orm::DbBackend::Sqlite { "text" } else { "timestamptz" };
         let leads = by_id(databases.rows("leads", &LEADS.replace("{time}", time)).await?);
         let removed = removed(&services["leads"]);
@@ -142,6 +196,8 @@ impl Facts {
             services,
             leads,
             views,
+            interactions,
+            scores: scores.into_iter().map(|score| (score.lead_id, score)).collect(),
             removed,
             belongings: belongings(databases).await?,
             notifications: notifications.into_iter().map(|it| (it.id, it)).collect(),
@@ -174,6 +230,24 @@ impl Told {
             parked: parked::list(db).await?,
         })
     }
+}
+
+async fn owned_interactions(databases: &Databases) -> Result<BTreeMap<i32, Interaction>, DbErr> {
+    let rows: Vec<OwnedInteraction> = databases.rows("interactions", OWNED_INTERACTIONS).await?;
+    let row = |OwnedInteraction { id, version, lead_id, kind, date }| {
+        (id, Interaction { version, lead_id, kind, at: date.timestamp_micros() })
+    };
+    Ok(rows.into_iter().map(row).collect())
+}
+
+async fn seen_interactions(
+    databases: &Databases,
+    service: &str,
+) -> Result<BTreeMap<i32, Interaction>, DbErr> {
+    let rows: Vec<SeenInteraction> = databases.rows(service, SEEN_INTERACTIONS).await?;
+    let row =
+        |SeenInteraction { id, version, lead_id, kind, at }| (id, Interaction { version, lead_id, kind, at });
+    Ok(rows.into_iter().map(row).collect())
 }
 
 fn by_id(leads: Vec<Lead>) -> BTreeMap<i32, Lead> {
