@@ -1,4 +1,3 @@
 //! The database of the notifications service.
 
-crate::service!("notifications" after "leadview"/"0006_lead_view": "0010_notification", "0011_notification_batch",
-    "0012_notification_batch_dropped");
+crate::service!("notifications" after "leadview"/"0006_lead_view": "0010_notification", "0011_notification_batch");

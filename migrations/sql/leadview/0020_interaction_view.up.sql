@@ -12,4 +12,5 @@ CREATE TABLE interaction_view (
 -- The newest of each kind with a lead, and all that a score is made of, without looking at the rows
 CREATE INDEX interaction_view_lead ON interaction_view (lead_id, kind, at, id);
 -- What was told before nobody tells again: a database that is in use already asks the owners, see `rebuild/fill.rs`
-INSERT INTO counter (name, value) SELECT 'fill interaction.updated', 1 WHERE EXISTS (SELECT 1 FROM audit_log);
+INSERT INTO counter (name, value) SELECT 'fill interaction.updated', 1
+WHERE EXISTS (SELECT 1 FROM bus_cursor) OR EXISTS (SELECT 1 FROM lead_view) OR EXISTS (SELECT 1 FROM audit_log);

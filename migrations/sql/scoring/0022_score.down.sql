@@ -13,7 +13,6 @@ ALTER TABLE lead_score DROP COLUMN rank;
 ALTER TABLE lead_score DROP COLUMN drift;
 ALTER TABLE lead_score DROP COLUMN as_of;
 ALTER TABLE lead_score DROP COLUMN decayed_sum;
-ALTER TABLE lead_score ADD COLUMN summary {text};
 INSERT INTO lead_score (lead_id, summary) SELECT lead_id, summary FROM lead_summary WHERE true
 ON CONFLICT (lead_id) DO UPDATE SET summary = excluded.summary;
 DROP TABLE lead_summary;

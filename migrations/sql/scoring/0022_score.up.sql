@@ -13,7 +13,7 @@ CREATE TABLE lead_summary (
 INSERT INTO lead_summary (lead_id, summary, touched, written_by, written_at)
 SELECT lead_id, summary, -1, 'unknown', coalesce(score_calculated_at, {now}) FROM lead_score WHERE summary IS NOT NULL;
 DELETE FROM lead_score WHERE activity_score IS NULL;
-ALTER TABLE lead_score DROP COLUMN summary;
+-- The column `summary` stays for the version before, which may still run; the next release drops it
 ALTER TABLE lead_score ADD COLUMN decayed_sum double precision NOT NULL DEFAULT 0 CHECK (decayed_sum >= 0);
 ALTER TABLE lead_score ADD COLUMN as_of bigint NOT NULL DEFAULT 0;
 ALTER TABLE lead_score ADD COLUMN drift double precision NOT NULL DEFAULT 0;

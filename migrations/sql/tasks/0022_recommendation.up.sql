@@ -1,3 +1,5 @@
+-- Which facts a suggestion was made from; null for what people made or changed
+ALTER TABLE task ADD COLUMN suggested_from {text};
 -- Of one kind, a lead has one suggestion that nobody has decided on, however many ask at once
 CREATE UNIQUE INDEX task_undecided ON task (lead_id, suggestion_kind) WHERE source = 'AI_SUGGESTED' AND NOT completed;
 -- What was suggested for a lead before
@@ -14,3 +16,6 @@ CREATE TABLE score_view (
     band {text},
     at bigint NOT NULL
 );
+-- What was told before nobody tells again: a database that is in use already asks the owner, see `rebuild/fill.rs`
+INSERT INTO counter (name, value) SELECT 'fill score.updated', 1
+WHERE EXISTS (SELECT 1 FROM lead_view) OR EXISTS (SELECT 1 FROM bus_cursor);

@@ -73,7 +73,7 @@ enum RouterCommand {
 async fn main() -> ExitCode {
     let matches = ignore_empty_variables(Cli::command()).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    match run(cli).await {
+    match Box::pin(run(cli)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("leadgraph: {error:#}");

@@ -62,7 +62,7 @@ mod tests {
             }
         }
         let views = services.iter().map(|service| service.views().count()).collect::<Vec<_>>();
-        assert_eq!(views, [0, 1, 2, 3, 3, 2]);
+        assert_eq!(views, [0, 1, 2, 4, 3, 2]);
     }
 
     #[test]

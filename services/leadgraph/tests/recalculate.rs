@@ -38,7 +38,7 @@ async fn recalculated(database: Option<TestDatabase>) {
 
     // Beside the service: either of them does it, and it is done once
     assert_eq!(stand.says(&["recalculate"]), said);
-    assert_eq!(rows(&db, JOBS).await, [done.clone()]);
+    assert_eq!(rows(&db, JOBS).await, std::slice::from_ref(&done));
     let scores = rows(&db, SCORES).await;
     assert_eq!(scores.len(), 30_000);
     for (score, fit) in scores.iter().zip([10, 20]) {

@@ -10,8 +10,8 @@ use testkit::provider::{Provider, Reply, Request};
 use testkit::{Supergraph, eventually};
 
 testkit::on_both_databases!(
-    suggestions_are_made_and_decided_on,
-    every_lead_has_a_score_after_a_recalculation,
+    suggestions_are_decided_on,
+    every_lead_is_scored,
     a_summary_is_written_and_goes_stale,
     what_happens_moves_the_score_and_is_told,
 );
@@ -19,6 +19,14 @@ testkit::on_both_databases!(
 const SUGGEST: &str = "mutation { generateTaskRecommendations(leadId: 1) { id title description aiReasoning source priority dueDate } }";
 const SUMMARISE: &str =
     "mutation { generateSummary(leadId: 1) { id summary summaryStale activityScore scoreCalculatedAt } }";
+
+async fn suggestions_are_decided_on(supergraph: Supergraph) {
+    suggestions_are_made_and_decided_on(supergraph).await;
+}
+
+async fn every_lead_is_scored(supergraph: Supergraph) {
+    every_lead_has_a_score_after_a_recalculation(supergraph).await;
+}
 
 async fn suggest(supergraph: &Supergraph, token: &str) -> Vec<Value> {
     let answer = supergraph.data(token, SUGGEST, json!({})).await;
@@ -34,7 +42,7 @@ fn check(suggestions: &[Value]) {
     }
 }
 
-async fn suggestions_are_made_and_decided_on(supergraph: Supergraph) {
+async fn suggestions_are_made_and_decided_on(supergraph: Supergraph) -> Supergraph {
     let admin = supergraph.admin().await;
     supergraph.settled().await;
     let suggestions = suggest(&supergraph, &admin).await;
@@ -53,9 +61,14 @@ async fn suggestions_are_made_and_decided_on(supergraph: Supergraph) {
     let stats = supergraph.data(&admin, stats, json!({})).await;
     let dismissed = stats["taskRecommendationStats"].as_array().unwrap().iter();
     assert_eq!(dismissed.map(|row| row["dismissed"].as_i64().unwrap()).sum::<i64>(), 1, "{stats:#}");
+    // Accepted, dismissed and waiting beside each other
+    let of_lead = "{ lead(id: 1) { tasks { source aiReasoning } } }";
+    let of_lead = supergraph.data(&admin, of_lead, json!({})).await;
+    assert!(of_lead["lead"]["tasks"].as_array().unwrap().iter().any(|task| task["source"] == "DISMISSED"));
+    supergraph
 }
 
-async fn every_lead_has_a_score_after_a_recalculation(supergraph: Supergraph) {
+async fn every_lead_has_a_score_after_a_recalculation(supergraph: Supergraph) -> Supergraph {
     let admin = supergraph.admin().await;
     let create = r#"mutation { createLead(input: {firstName: "John", lastName: "Doe", email: "john@example.com"}) { id } }"#;
     supergraph.data(&admin, create, json!({})).await;
@@ -80,6 +93,7 @@ async fn every_lead_has_a_score_after_a_recalculation(supergraph: Supergraph) {
     let top = top["topLeads"].as_array().unwrap();
     assert!(top.len() == 3 && top.is_sorted_by(|one, other| current(one) >= current(other)), "{top:#?}");
     assert!(top[0]["email"].is_string(), "the leads service adds its part");
+    supergraph
 }
 
 async fn a_summary_is_written_and_goes_stale(supergraph: Supergraph) {
@@ -146,41 +160,53 @@ async fn note(supergraph: &Supergraph, token: &str) {
 
 /// What a model says that does its work.
 fn clever(request: &Request) -> Reply {
-    if request.instructions.contains("task") {
-        let task = json!({ "kind": request.data["allowedKinds"][0], "title": "Send the offer", "description": "With the discount.",
-            "reasoning": "They asked for it.", "priority": "HIGH", "dueInDays": 2 });
-        return Reply::answer(&json!({ "recommendations": [task] }));
-    }
-    Reply::answer(&json!({ "summary": "Alice wants an offer this week." }))
+    let Some(kind) = request.data["allowedKinds"][0].as_str() else {
+        return Reply::answer(&json!({ "summary": "Alice wants an offer this week." }));
+    };
+    let task = json!({ "kind": kind, "title": format!("Model: {kind}"), "description": "With the discount.",
+        "reasoning": "They asked for it.", "priority": "HIGH", "dueInDays": 2 });
+    Reply::answer(&json!({ "recommendations": [task] }))
 }
 
-async fn with(provider: &Provider) -> Supergraph {
-    let more = [("LLM_BASE_URL", provider.url()), ("LLM_MODEL", "a-model".to_owned())];
-    let supergraph = Supergraph::sqlite_with(&more).await;
+/// The variables that make the services ask it.
+fn asking(provider: &Provider) -> [(&'static str, String); 2] {
+    [("LLM_BASE_URL", provider.url()), ("LLM_MODEL", "a-model".to_owned())]
+}
+
+async fn a_provider_writes_and_suggests(provider: Provider, supergraph: Supergraph) {
     supergraph.settled().await;
-    supergraph
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_provider_writes_and_suggests() {
-    let provider = Provider::start(clever).await;
-    let supergraph = with(&provider).await;
     let admin = supergraph.admin().await;
     let suggestions = suggest(&supergraph, &admin).await;
     check(&suggestions);
-    assert_eq!(suggestions[0]["title"], "Send the offer");
+    assert!(suggestions[0]["title"].as_str().unwrap().starts_with("Model: "), "{suggestions:#?}");
     let written = supergraph.data(&admin, SUMMARISE, json!({})).await;
     assert_eq!(written["generateSummary"]["summary"], "Alice wants an offer this week.");
     assert_eq!(provider.count(), 2);
+    let supergraph = suggestions_are_made_and_decided_on(supergraph).await;
+    let supergraph = every_lead_has_a_score_after_a_recalculation(supergraph).await;
     a_summary_is_written_and_goes_stale(supergraph).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_writes_and_suggests_on_sqlite() {
+    let provider = Provider::start(clever).await;
+    let supergraph = Supergraph::sqlite_with(&asking(&provider)).await;
+    a_provider_writes_and_suggests(provider, supergraph).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_writes_and_suggests_on_postgres() {
+    let provider = Provider::start(clever).await;
+    let supergraph = Supergraph::postgres_with(&asking(&provider)).await;
+    a_provider_writes_and_suggests(provider, supergraph).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_provider_fails_nothing() {
     let provider = Provider::always(Reply::text("I am sorry, {\"tasks\": [}")).await;
-    let supergraph = with(&provider).await;
-    let admin = supergraph.admin().await;
-    check(&suggest(&supergraph, &admin).await);
+    let supergraph = Supergraph::sqlite_with(&asking(&provider)).await;
+    let supergraph = suggestions_are_made_and_decided_on(supergraph).await;
+    let supergraph = every_lead_has_a_score_after_a_recalculation(supergraph).await;
+    a_summary_is_written_and_goes_stale(supergraph).await;
     assert!(provider.count() > 0);
-    every_lead_has_a_score_after_a_recalculation(supergraph).await;
 }

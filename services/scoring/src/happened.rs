@@ -3,7 +3,8 @@
 
 use crate::{
     history::{self, Cause},
-    model::{DecayedSum, Profile, ScoreModel},
+    model::{self, DecayedSum, Profile, ScoreModel},
+    recalculation,
     score::{self, Model},
     summary,
 };
@@ -14,7 +15,7 @@ use events::contract::{
 use leadview::interactions::{self, Noted};
 use sea_orm::EntityTrait;
 use serde_json::json;
-use subgraph::{Change, Consumer, Missing, Received, Result, View};
+use subgraph::{Change, Consumer, Missing, Received, Result, Service, View};
 
 /// Keeps the scores.
 pub(crate) struct Scoring;
@@ -41,9 +42,18 @@ impl Consumer<InteractionRemoved> for Scoring {
 }
 
 impl View<InteractionUpdated> for Scoring {
+    /// Many may be missing: their leads' sums are made anew afterwards, all together. Until then the scores are
+    /// marked as made by no model, so that whatever happens meanwhile makes them anew too.
     async fn refill(change: &mut Change, row: &InteractionUpdated) -> Result<bool> {
         let noted = interactions::note(change, &row.interaction).await?;
-        touched(change, noted, &Cause::rebuild()).await
+        if noted.is_some() {
+            score::Entity::disown(change, row.interaction.lead_id).await?;
+        }
+        Ok(noted.is_some())
+    }
+
+    async fn refilled(service: Service) -> Result<()> {
+        recalculation::request(&service).await
     }
 
     async fn forget(missing: &Missing<'_>) -> anyhow::Result<u64> {
@@ -103,9 +113,15 @@ fn changed_sum(
     before: Option<&interactions::Model>,
     after: Option<&interactions::Model>,
 ) -> Option<DecayedSum> {
-    // One that another model made is of no use
-    if row.touched > 0 && row.model_version != model.version() {
+    // One that another model made, or none, is of no use
+    if row.model_version != model.version() {
         return None;
+    }
+    if let (Some(before), Some(after)) = (before, after)
+        && (&before.kind, before.at) == (&after.kind, after.at)
+    {
+        // Other notes weigh the same
+        return Some(row.sum());
     }
     let without = match before {
         Some(before) => row.sum().minus(model, model.points(&before.kind), before.at)?,
@@ -122,12 +138,14 @@ async fn profiled(change: &mut Change, lead: i32, cause: &Cause) -> Result<()> {
     let (row, _) = Model::hold(change, lead).await?;
     let model = change.service().state::<ScoreModel>().clone();
     let profile: Profile = score::profile(change.tx(), lead).await?;
-    let new = row.clone().calculated(&model, row.sum(), &profile, change.at());
-    if (row.fit, row.closed) == (new.fit, new.closed) {
+    if (row.fit, row.closed) == (model::fit(&profile), model::is_closed(&profile)) {
         return Ok(());
     }
-    // Its sum is still the one of the model that made it
-    let new = Model { model_version: row.model_version.clone(), ..new };
+    let sum = match changed_sum(&model, &row, None, None) {
+        Some(sum) => sum,
+        None => score::sum_anew(change.service(), change.tx(), lead).await?,
+    };
+    let new = row.clone().calculated(&model, sum, &profile, change.at());
     save(change, Some(row), new, cause).await
 }
 
@@ -171,8 +189,8 @@ async fn tell(
         band: Some(band),
         calculated_at: new.score_calculated_at,
     };
-    if let Some(size) = cause.batch() {
-        change.begin_batch(size);
+    if cause.is_bulk() {
+        change.begin_batch(1);
     }
     let details = json!({ "activityScore": [previous_score, new.activity_score], "cause": cause.name() });
     change.record_event("score.updated", new.lead_id, &details, &told)

@@ -29,7 +29,7 @@ pub(crate) struct Model {
     pub previous: Option<i32>,
     /// The band after the change, A1 to C3.
     pub band: String,
-    /// What changed the score: a type of event such as interaction.created, or RECALCULATION, SUMMARY or REBUILD.
+    /// What changed the score: a type of event such as interaction.created, or RECALCULATION or SUMMARY.
     pub cause: String,
     #[graphql(skip)]
     pub cause_id: Option<Uuid>,
@@ -61,7 +61,7 @@ pub(crate) struct Cause {
     name: &'static str,
     id: Option<Uuid>,
     interaction: Option<i32>,
-    batch: Option<usize>,
+    bulk: bool,
 }
 
 impl Cause {
@@ -69,18 +69,12 @@ impl Cause {
     pub fn event<E: Event>(received: &Received<E>) -> Self {
         let subject = received.event.subject();
         let interaction = subject.strip_prefix("interaction/").and_then(|id| id.parse().ok());
-        let batch = received.batch.and_then(|(_, size)| usize::try_from(size).ok());
-        Self { name: E::TYPE, id: Some(received.id), interaction, batch }
-    }
-
-    /// The view of interactions was filled again.
-    pub fn rebuild() -> Self {
-        Self { name: "REBUILD", id: None, interaction: None, batch: None }
+        Self { name: E::TYPE, id: Some(received.id), interaction, bulk: received.batch.is_some() }
     }
 
     /// Somebody asked for the lead's summary, and so for its score as of now.
     pub fn summary() -> Self {
-        Self { name: "SUMMARY", ..Self::rebuild() }
+        Self { name: "SUMMARY", id: None, interaction: None, bulk: false }
     }
 
     /// As the history names it.
@@ -88,14 +82,14 @@ impl Cause {
         self.name
     }
 
-    /// Whether others are told of what it changes: not of what only came to light again.
+    /// Whether others are told of what it changes: not of what time alone does.
     pub fn is_told(&self) -> bool {
         self.id.is_some()
     }
 
-    /// How many of its kind happened together, where it was bulk work.
-    pub fn batch(&self) -> Option<usize> {
-        self.batch
+    /// Whether it was a part of bulk work, of whose parts nobody is notified.
+    pub fn is_bulk(&self) -> bool {
+        self.bulk
     }
 }
 

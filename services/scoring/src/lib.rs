@@ -49,6 +49,7 @@ pub fn subgraph() -> Subgraph {
     .arg(model::ARG)
     .state(ScoreModel::configured)
     .table::<score::Entity>("lead_score")
+    .snapshot(score::snapshot)
     .table::<history::Entity>("score_change")
     .table::<summary::Entity>("lead_summary")
     .table::<interactions::Entity>("interaction_view")

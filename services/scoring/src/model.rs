@@ -14,10 +14,11 @@ mod parameters;
 pub(crate) mod sql;
 
 pub use decayed_sum::DecayedSum;
-pub use fit::{FitPart, Profile, fit, fit_parts};
+pub use fit::{FitPart, Profile, fit, fit_parts, is_closed};
 pub(crate) use parameters::ARG;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 /// Microseconds of a day, the unit of times here being microseconds since 1970.
 const DAY: f64 = 86_400_000_000.0;
@@ -28,7 +29,7 @@ const FIT_BANDS: [i32; 2] = [70, 40];
 const ACTIVITY_BANDS: [i32; 2] = [60, 25];
 
 /// The parameters of activity.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScoreModel {
     /// What a meeting is worth.
     pub meeting: f64,

@@ -4,30 +4,34 @@
 //! that cannot be calculated is logged and counted, and does not keep the others.
 
 mod chunk;
+mod progress;
 
-use crate::model::ScoreModel;
+use crate::{model::ScoreModel, score::Entity};
 use async_graphql::{Context, Object, SimpleObject};
+use chrono::TimeDelta;
 use chunk::Chunk;
-use events::contract::ScoresRecalculated;
-use futures_util::stream::{Stream, unfold};
+use events::contract::{InteractionUpdated, ScoresRecalculated};
+pub(crate) use progress::RecalculationSubscription;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::time::Duration;
 use subgraph::{
-    Config, ContextExt, Error, LiveContext, Result, Service, Subgraph,
+    Caller, Change, Config, ContextExt, Error, Result, Service, Subgraph,
     jobs::{self, Job, Progress, Run, Status},
 };
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// Leads of one transaction, at most.
 const CHUNK: i64 = 10_000;
+/// Leads that no database takes long for.
+const FEW: i64 = 100;
 /// Chunks between two lines in the log.
 const LOG_EVERY: i64 = 10;
 /// How long a call waits for the run: less than the limit of a request.
 const PATIENCE: Duration = Duration::from_secs(55);
-/// How often progress is looked at for those who follow it.
-const LOOK: Duration = Duration::from_millis(250);
+/// How long after its end a run that nobody could wait for answers those who call again.
+const AGAIN: TimeDelta = TimeDelta::seconds(30);
 /// The position of a run that is over.
 const END: &str = "end";
 
@@ -42,28 +46,10 @@ pub(crate) struct RecalculateScoresResult {
     duration_ms: i32,
 }
 
-/// How far a recalculation is.
-#[derive(Clone, Debug, PartialEq, SimpleObject)]
-pub(crate) struct RecalculationProgress {
-    /// Leads that were looked at.
-    done: i32,
-    /// Leads there are.
-    total: i32,
-    /// Whether the run is over.
-    finished: bool,
-}
-
-/// Calculates every lead's score anew, with this model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Calculates every lead's score anew, with this model: whoever does it, also a process that was configured otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recalculation {
-    /// The version of the model that asked for it.
-    model: String,
-}
-
-impl Recalculation {
-    fn with(model: &ScoreModel) -> Self {
-        Self { model: model.version() }
-    }
+    model: ScoreModel,
 }
 
 impl Job for Recalculation {
@@ -74,11 +60,10 @@ impl Job for Recalculation {
     }
 
     async fn run(&self, run: &Run) -> Result<()> {
-        let same = self == &Self::with(run.service().state());
-        let mut at = if same { Position::resumed(run).await? } else { Position::beginning(run).await? };
+        let mut at = Position::resumed(run).await?;
         let (mut limit, mut chunks) = (CHUNK, 0);
         while let Some(chunk) = Chunk::next(run.service().db.read(), at.after, limit).await? {
-            match at.take(run, &chunk).await {
+            match at.take(run, &chunk, &self.model).await {
                 Ok(()) => {
                     limit = CHUNK.min(limit * 2);
                     chunks += 1;
@@ -86,9 +71,10 @@ impl Job for Recalculation {
                         at.log(run, "recalculating scores");
                     }
                 }
-                Err(Error::Unavailable(why)) => return Err(Error::Unavailable(why)),
+                // So few take no time that the database does not give
+                Err(Error::Unavailable(why)) if chunk.leads <= FEW => return Err(Error::Unavailable(why)),
                 Err(error) if chunk.leads == 1 => at.skip(run, &chunk, &error).await?,
-                // One of them is the cause: fewer at once find it
+                // One of them is the cause, or they are too much work at once: fewer find it
                 Err(_) => limit = (chunk.leads / 2).max(1),
             }
         }
@@ -106,11 +92,6 @@ struct Position {
 }
 
 impl Position {
-    /// Of a run that another model began, what it did is of no use.
-    async fn beginning(run: &Run) -> Result<Self> {
-        Ok(Self { after: 0, done: 0, failed: 0, total: total(run.service().db.read()).await?, ended: false })
-    }
-
     /// Where the run that is taken over was, or the beginning.
     async fn resumed(run: &Run) -> Result<Self> {
         let job = run.at_start();
@@ -132,9 +113,9 @@ impl Position {
     }
 
     /// Calculates a chunk; nothing has moved when that fails.
-    async fn take(&mut self, run: &Run, chunk: &Chunk) -> Result<()> {
+    async fn take(&mut self, run: &Run, chunk: &Chunk, model: &ScoreModel) -> Result<()> {
         let change = run.change().await?;
-        chunk.calculate(&change, run.id()).await?;
+        chunk.calculate(&change, run.id(), model).await?;
         let moved = Self { after: chunk.last, done: self.done + chunk.leads, ..*self };
         run.commit(change, moved.progress()).await?;
         *self = moved;
@@ -171,7 +152,7 @@ impl Position {
 
     fn log(&self, run: &Run, what: &str) {
         let Self { done, failed, total, .. } = *self;
-        tracing::info!(run = %run.id(), done, failed, total, "{what}");
+        tracing::info!(target: "leadgraph", run = %run.id(), done, failed, total, "{what}");
     }
 }
 
@@ -185,22 +166,23 @@ fn int(count: i64) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
-/// Starts a run by itself when the scores that are there were made by another model.
+/// Starts a run by itself when there are scores that another model made. One whose view of interactions is still to
+/// be filled comes when that is done.
 pub(crate) async fn when_the_model_changed(service: Service) -> Result<()> {
-    use crate::score::Entity;
-    let asked = Recalculation::with(service.state());
-    let known = match jobs::latest::<Recalculation>(service.db.read()).await? {
-        Some(job) => serde_json::from_str(&job.payload).is_ok_and(|last: Recalculation| last == asked),
-        None => {
-            Entity::find().one(service.db.read()).await?.is_none_or(|row| row.model_version == asked.model)
-        }
-    };
-    if known {
+    if service.waits_for::<InteractionUpdated>().await? {
         return Ok(());
     }
-    tracing::info!(model = asked.model, "the score model is another one: calculating every score anew");
-    let mut change = subgraph::Change::begin(&service, &subgraph::Caller::system()).await?;
-    let job = change.enqueue(&asked).await?;
+    if Entity::has_others(service.db.read(), service.state()).await? {
+        tracing::info!(target: "leadgraph", "there are scores of another model: calculating every score anew");
+        request(&service).await?;
+    }
+    Ok(())
+}
+
+/// Asks for a run, by nobody in particular.
+pub(crate) async fn request(service: &Service) -> Result<()> {
+    let mut change = Change::begin(service, &Caller::system()).await?;
+    let job = change.enqueue(&Recalculation { model: service.state::<ScoreModel>().clone() }).await?;
     change.finish(job).await.map(drop)
 }
 
@@ -214,7 +196,7 @@ pub async fn recalculate(
     config: Config,
     show: &(dyn Fn(i64, i64) + Send + Sync),
 ) -> anyhow::Result<(i64, i64)> {
-    let asked = Recalculation::with(&ScoreModel::configured(&config)?);
+    let asked = Recalculation { model: ScoreModel::configured(&config)? };
     let show = |job: &jobs::Model| show(job.done, job.total.unwrap_or_default());
     let job = subgraph.work_off(config, &asked, &show).await?;
     anyhow::ensure!(
@@ -233,8 +215,11 @@ impl RecalculationMutation {
     /// when it takes longer than a request may; the run goes on, and calling again joins it.
     async fn recalculate_all_scores(&self, ctx: &Context<'_>) -> Result<RecalculateScoresResult> {
         let service = ctx.service();
+        if let Some(job) = just_ended(service).await? {
+            return outcome(&job);
+        }
         let mut change = ctx.change().await?;
-        let job = change.enqueue(&Recalculation::with(service.state())).await?;
+        let job = change.enqueue(&Recalculation { model: service.state::<ScoreModel>().clone() }).await?;
         let job = change.finish(job).await?;
         match timeout(PATIENCE, jobs::wait::<Recalculation>(service, job.id)).await {
             Ok(job) => outcome(&job?),
@@ -243,6 +228,18 @@ impl RecalculationMutation {
             )),
         }
     }
+}
+
+/// A run that took longer than anybody waits and has ended since: whoever was told to call again wants that one.
+async fn just_ended(service: &Service) -> Result<Option<jobs::Model>> {
+    let last = jobs::latest::<Recalculation>(service.db.read()).await?;
+    Ok(last.filter(|job| {
+        let (asked, ended) = (job.created_at, job.finished_at);
+        job.status == Status::Succeeded
+            && ended.is_some_and(|at| {
+                (at - asked).to_std().is_ok_and(|took| took > PATIENCE) && service.clock.now() - at < AGAIN
+            })
+    }))
 }
 
 fn outcome(job: &jobs::Model) -> Result<RecalculateScoresResult> {
@@ -254,54 +251,4 @@ fn outcome(job: &jobs::Model) -> Result<RecalculateScoresResult> {
     let [count, failed, duration_ms] =
         [job.done - job.failed, job.failed, duration.unwrap_or_default()].map(int);
     Ok(RecalculateScoresResult { count, failed, duration_ms })
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct RecalculationSubscription;
-
-#[async_graphql::Subscription]
-impl RecalculationSubscription {
-    /// How far the recalculation under way is, until it is finished; when there is none, of the next one.
-    async fn recalculation_progress(
-        &self,
-        ctx: &Context<'_>,
-    ) -> Result<impl Stream<Item = Result<RecalculationProgress>>> {
-        let last = jobs::latest::<Recalculation>(ctx.db()).await?;
-        let over = last.filter(|job| job.status.is_final()).map(|job| job.id);
-        let following = Following { service: ctx.service().clone(), over, shown: None };
-        ctx.own_stream(|| unfold(Some(following), Following::next))
-    }
-}
-
-/// Somebody who follows a run.
-struct Following {
-    service: Service,
-    /// The last run, which was over before.
-    over: Option<uuid::Uuid>,
-    shown: Option<RecalculationProgress>,
-}
-
-impl Following {
-    /// Waits until there is something to show; nothing follows on the end of the run.
-    async fn next(following: Option<Self>) -> Option<(Result<RecalculationProgress>, Option<Self>)> {
-        let following = following?;
-        loop {
-            let job = match jobs::latest::<Recalculation>(following.service.db.read()).await {
-                Ok(job) => job.filter(|job| Some(job.id) != following.over),
-                Err(error) => return Some((Err(error), None)),
-            };
-            let now = job.map(|job| RecalculationProgress {
-                done: int(job.done),
-                total: int(job.total.unwrap_or_default()),
-                finished: job.status.is_final(),
-            });
-            match now {
-                Some(now) if following.shown.as_ref() != Some(&now) => {
-                    let goes_on = (!now.finished).then(|| Self { shown: Some(now.clone()), ..following });
-                    return Some((Ok(now), goes_on));
-                }
-                _ => sleep(LOOK).await,
-            }
-        }
-    }
 }

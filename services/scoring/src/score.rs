@@ -5,14 +5,17 @@
 //!   is that value as of `score_calculated_at`.
 //! - Whoever changes a row holds its lock. `touched` grows with each change of the lead's interactions.
 
+mod snapshot;
+
 use crate::model::{self, DecayedSum, Profile, ScoreModel};
 use chrono::{DateTime, Utc};
 use leadview::interactions;
 use sea_orm::{
-    IntoActiveModel, QueryOrder, QuerySelect,
+    ExprTrait, IntoActiveModel, QueryOrder, QuerySelect,
     entity::prelude::*,
     sea_query::{OnConflict, Order},
 };
+pub(crate) use snapshot::snapshot;
 use subgraph::{Change, Result, Service};
 
 /// What is stored about one lead.
@@ -51,6 +54,25 @@ impl Entity {
         let all = Self::find().order_by(Column::Rank, Order::Desc).order_by_asc(Column::LeadId).limit(limit);
         // To the letter the condition of the index
         if include_closed { all } else { all.filter(Expr::cust("NOT closed")) }
+    }
+}
+
+/// The model of scores that none of ours made; as the migration that adds the column says.
+const NO_MODEL: &str = "0";
+
+impl Entity {
+    /// Marks the score of a lead whose interactions changed, if it has one, as made by no model.
+    pub(crate) async fn disown(change: &Change, lead: i32) -> Result<()> {
+        let update = Self::update_many().filter(Column::LeadId.eq(lead));
+        let update = update.col_expr(Column::ModelVersion, Expr::value(NO_MODEL));
+        update.col_expr(Column::Touched, Expr::col(Column::Touched).add(1)).exec(change.tx()).await?;
+        Ok(())
+    }
+
+    /// Whether there are scores that this model did not make.
+    pub(crate) async fn has_others(db: &impl ConnectionTrait, model: &ScoreModel) -> Result<bool> {
+        let other = Self::find().filter(Column::ModelVersion.ne(model.version()));
+        Ok(other.one(db).await?.is_some())
     }
 }
 
@@ -121,7 +143,7 @@ impl Model {
             drift: sum.drift,
             rank: sum.rank(model),
             fit: model::fit(profile),
-            closed: matches!(profile.status.as_deref(), Some("WON" | "LOST")),
+            closed: model::is_closed(profile),
             score_calculated_at: now,
             model_version: model.version(),
             ..self

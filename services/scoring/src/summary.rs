@@ -1,12 +1,14 @@
 //! Summaries: what is known about a lead, in a few sentences.
 //!
 //! They are written by a language model when one is configured, else and whenever that fails by built-in rules, and
-//! always when somebody asks for it. A summary knows how often the lead's interactions had changed when it was written:
-//! when they have changed more often since, it is stale.
+//! always when somebody asks for it; but the rules leave alone what a model wrote as long as nothing has happened since.
+//! A summary knows how often the lead's interactions had changed when it was written: when they have changed more often
+//! since, it is stale.
 
 mod draft;
 mod facts;
 mod job;
+mod patience;
 mod provider;
 mod rules;
 mod selection;
@@ -68,13 +70,14 @@ pub(crate) struct SummaryMutation;
 
 #[Object]
 impl SummaryMutation {
-    /// Writes a lead's summary anew, and calculates its score as of now.
+    /// Writes a lead's summary anew, and calculates its score as of now. When the language model fails, its last summary
+    /// stays unless something happened since; then, and when there is none, built-in rules write.
     async fn generate_summary(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The lead's id.")] lead_id: RowId,
     ) -> Result<Lead> {
-        let draft = Draft::write(ctx.service(), lead_id.0).await?;
+        let draft = Draft::write(ctx.service(), lead_id.0, None).await?;
         let mut change = ctx.change().await?;
         draft.save(&mut change).await?;
         change.finish(()).await?;

@@ -65,18 +65,7 @@ fn example() -> String {
     }
     writeln!(text, "| together | | | {total:.4} | {activity:.4} |").unwrap();
     writeln!(text, "\n`current` is {}.\n", rounded(activity)).unwrap();
-    let profile = Profile {
-        status: Some("QUALIFIED".into()),
-        budget_cents: Some(1_250_050),
-        has_phone: true,
-        has_location: true,
-        has_owner: false,
-    };
-    writeln!(text, "| Of the profile | Points |\n| --- | --- |").unwrap();
-    for part in fit_parts(&profile) {
-        writeln!(text, "| {} | {} |", part.label, part.points).unwrap();
-    }
-    let fit = fit(&profile);
+    let fit = fit_of_the_example(&mut text);
     writeln!(text, "| together | {fit} |\n").unwrap();
     write!(text, "The band is **{}**.", band(fit, rounded(activity))).unwrap();
     let later = sum.at(&model, micros(time("2026-02-12T12:00:00Z")));
@@ -89,4 +78,20 @@ fn example() -> String {
     .unwrap();
     writeln!(text, "`activityScore` is still {}, as of when it was stored.", rounded(activity)).unwrap();
     text
+}
+
+/// Writes what the fit is made of, and says what it is.
+fn fit_of_the_example(text: &mut String) -> i32 {
+    let profile = Profile {
+        status: Some("QUALIFIED".into()),
+        budget_cents: Some(1_250_050),
+        has_phone: true,
+        has_location: true,
+        has_owner: false,
+    };
+    writeln!(text, "| Of the profile | Points |\n| --- | --- |").unwrap();
+    for part in fit_parts(&profile) {
+        writeln!(text, "| {} | {} |", part.label, part.points).unwrap();
+    }
+    fit(&profile)
 }

@@ -34,11 +34,13 @@ pub fn subgraph() -> Subgraph {
     )
     .peer("accounts", 4001)
     .peer("leads", 4002)
+    .peer("scoring", 4005)
     .table::<task::Entity>("task")
     .table::<score_view::Entity>("score_view")
     .job::<recommendation::Recommend>();
     leadview::interactions::follow(leadview::follow(llm::offered(subgraph)))
         .on::<ScoreUpdated, score_view::ScoreView>()
         .on::<LeadRemoved, score_view::ScoreView>()
+        .view::<ScoreUpdated, score_view::ScoreView>()
         .on::<LeadRemoved, cascade::Cascade>()
 }

@@ -2,7 +2,8 @@
 //!
 //! A suggestion is a task with a kind. It is made by a language model when one is configured, else and whenever that
 //! fails by built-in rules. A lead has at most one suggestion of a kind that nobody has decided on: who asks again is
-//! shown that one. What was accepted is not suggested while it is to be done, and what was dismissed never again.
+//! shown that one, brought up to date. What was accepted is not suggested while it is to be done, and what was
+//! dismissed never again.
 
 mod context;
 mod draft;
@@ -53,8 +54,9 @@ pub struct RecommendationMutation;
 #[Object]
 impl RecommendationMutation {
     /// Suggests one to three tasks for a lead and saves them, the most urgent first; an empty list when nothing
-    /// applies. What was suggested already, and nobody has decided on, is not suggested twice; what was dismissed is
-    /// not suggested again.
+    /// applies. What was suggested already, and nobody has decided on, is not suggested twice but brought up to date,
+    /// unless a person has changed it, and stays when it does not apply any more. What was dismissed is not suggested
+    /// again.
     #[graphql(complexity = "3 * child_complexity")]
     async fn generate_task_recommendations(
         &self,
@@ -63,8 +65,8 @@ impl RecommendationMutation {
     ) -> Result<Vec<Model>> {
         let plan = Plan::of(ctx.service(), lead_id.0).await?;
         let mut change = ctx.change().await?;
-        let Saved { tasks, any_new } = save(&mut change, plan).await?;
-        if any_new { change.finish(tasks).await } else { Ok(tasks) }
+        let Saved { tasks, any_changed } = save(&mut change, plan).await?;
+        if any_changed { change.finish(tasks).await } else { Ok(tasks) }
     }
 
     /// The same in the background. While a job for the lead waits or runs, it is that one.

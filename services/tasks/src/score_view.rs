@@ -7,7 +7,7 @@ use sea_orm::{
     entity::prelude::*,
     sea_query::{Alias, Expr, OnConflict},
 };
-use subgraph::{Change, Consumer, Received, Result};
+use subgraph::{Change, Consumer, Received, Result, View};
 
 /// The last score of one lead.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -16,7 +16,7 @@ pub struct Model {
     /// The lead.
     #[sea_orm(primary_key, auto_increment = false)]
     pub lead_id: i32,
-    /// Grows with each change of this lead's score.
+    /// Grows with each change of this lead's score, and begins anew where the score was made anew.
     pub version: i32,
     /// 0 to 100; null when there is none any more.
     pub score: Option<i32>,
@@ -51,17 +51,19 @@ impl From<&ScoreUpdated> for Model {
     }
 }
 
-/// Keeps the view. The newest version stays, whatever the order in which it learns of them.
+/// Keeps the view, whatever the order in which it learns of scores.
 pub(crate) struct ScoreView;
 
 impl Consumer<ScoreUpdated> for ScoreView {
     async fn apply(change: &mut Change, received: &Received<ScoreUpdated>) -> Result<()> {
-        let told = &received.event;
-        let lead = leadview::Entity::find_by_id(told.lead_id).one(change.tx()).await?;
-        if lead.is_some_and(|lead| lead.is_removed()) {
-            return Ok(());
-        }
-        put(change, told.into()).await
+        note(change, &received.event).await.map(drop)
+    }
+}
+
+/// What the scoring service does not have any more goes with its lead.
+impl View<ScoreUpdated> for ScoreView {
+    async fn refill(change: &mut Change, row: &ScoreUpdated) -> Result<bool> {
+        note(change, row).await
     }
 }
 
@@ -72,14 +74,21 @@ impl Consumer<LeadRemoved> for ScoreView {
     }
 }
 
-/// Puts `row` where there is none, or in the place of an older one.
-async fn put(change: &Change, row: Model) -> Result<()> {
-    let newer = Expr::col((Entity, Column::Version)).lt(Expr::col((Alias::new("excluded"), Column::Version)));
+/// Notes a score unless its lead was removed, or one is known that is not older. Says whether that changed anything.
+///
+/// It is newer by its version, or by its time: a score that was made anew begins with the first version, one that was
+/// calculated anew without anything that happened has the same, and the clocks of two replicas may differ.
+async fn note(change: &Change, told: &ScoreUpdated) -> Result<bool> {
+    let lead = leadview::Entity::find_by_id(told.lead_id).one(change.tx()).await?;
+    if lead.is_some_and(|lead| lead.is_removed()) {
+        return Ok(false);
+    }
+    let newer = |column| Expr::col((Entity, column)).lt(Expr::col((Alias::new("excluded"), column)));
+    let newer = newer(Column::Version).or(newer(Column::At));
     let mut instead = OnConflict::column(Column::LeadId);
     instead
         .update_columns([Column::Version, Column::Score, Column::Band, Column::At])
         .action_and_where(newer);
-    let row = Entity::insert(row.into_active_model().reset_all()).on_conflict(instead);
-    row.exec_without_returning(change.tx()).await?;
-    Ok(())
+    let row = Entity::insert(Model::from(told).into_active_model().reset_all()).on_conflict(instead);
+    Ok(row.exec_without_returning(change.tx()).await? > 0)
 }

@@ -15,7 +15,7 @@ use async_graphql::{ComplexObject, Context, Enum, ID, Object, SimpleObject};
 pub(crate) use input::{MAX_DESCRIPTION, MAX_TITLE, to_insert};
 pub(crate) use list::condition;
 use list::{TaskFilter, TaskOrder};
-pub(crate) use mutation::TaskMutation;
+pub(crate) use mutation::{TaskMutation, store, tell};
 use schemars::JsonSchema;
 use sea_orm::{DatabaseTransaction, QuerySelect, entity::prelude::*};
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,10 @@ pub struct Model {
     /// The kind of recommendation; null for tasks people made.
     #[graphql(skip)]
     pub suggestion_kind: Option<String>,
+    /// What was known of the lead when this was suggested; null for what people made or changed.
+    #[graphql(skip)]
+    #[serde(skip)]
+    pub suggested_from: Option<String>,
     /// Why this was suggested; null for tasks people made.
     pub ai_reasoning: Option<String>,
     /// How much it matters; null when nobody said.
@@ -117,8 +121,12 @@ impl Entity {
 }
 
 impl Model {
-    /// This task done at `at`, or not done. One that is done already keeps its time.
+    /// This task done at `at`, or not done. One that is done already keeps its time. Whoever does what was suggested
+    /// accepts it, also if it was not done after all.
     fn with_completed(mut self, completed: bool, at: DateTimeUtc) -> Self {
+        if completed && !self.completed && self.source == TaskSource::AiSuggested {
+            self.source = TaskSource::Manual;
+        }
         self.completed = completed;
         self.completed_at = completed.then(|| self.completed_at.unwrap_or(at));
         self
@@ -134,6 +142,23 @@ impl Model {
         }
         self.source = source;
         Ok(self)
+    }
+
+    /// This task, if it may be removed. A suggestion that is not there any more would be made again.
+    ///
+    /// # Errors
+    /// `CONFLICT` for a suggestion that nobody accepted.
+    fn removable(self) -> Result<Self> {
+        let id = self.id;
+        match self.source {
+            TaskSource::AiSuggested => Err(Error::conflict(format!(
+                "Task {id} is a suggestion, which would be made again: dismiss it instead"
+            ))),
+            TaskSource::Dismissed if self.suggestion_kind.is_some() => Err(Error::conflict(format!(
+                "Task {id} is a dismissed suggestion, which is kept so that it is not made again"
+            ))),
+            _ => Ok(self),
+        }
     }
 }
 
@@ -213,6 +238,28 @@ mod tests {
         assert_eq!((done.completed, done.completed_at), (true, Some(NOW)));
         assert_eq!(done.clone().with_completed(true, NOW + TimeDelta::hours(1)), done);
         assert_eq!(done.with_completed(false, NOW), task());
+    }
+
+    #[test]
+    fn whoever_does_what_was_suggested_accepts_it() {
+        let suggested = |source| Model { suggestion_kind: Some("FOLLOW_UP".into()), source, ..task() };
+        let done = suggested(TaskSource::AiSuggested).with_completed(true, NOW);
+        assert_eq!((done.source, done.completed), (TaskSource::Manual, true));
+        assert_eq!(done.clone().with_completed(false, NOW).source, TaskSource::Manual);
+        let undecided = done.with_source(TaskSource::AiSuggested).unwrap();
+        assert_eq!(undecided.clone().with_completed(true, NOW), undecided, "done already");
+        let dismissed = suggested(TaskSource::Dismissed).with_completed(true, NOW);
+        assert_eq!(dismissed.source, TaskSource::Dismissed);
+    }
+
+    #[test]
+    fn only_what_is_not_suggested_again_is_removed() {
+        let suggested = |source| Model { suggestion_kind: Some("FOLLOW_UP".into()), source, ..task() };
+        for source in [TaskSource::AiSuggested, TaskSource::Dismissed] {
+            assert_eq!(suggested(source).removable().unwrap_err().code(), "CONFLICT", "{source:?}");
+        }
+        assert!(suggested(TaskSource::Manual).removable().is_ok());
+        assert!(Model { source: TaskSource::Dismissed, ..task() }.removable().is_ok(), "a person's idea");
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub fn follow(subgraph: Subgraph) -> Subgraph {
 }
 
 /// Keeps the view. Whatever the order in which it learns of an interaction, the newest version stays, and a removal
-/// for good.
+/// for good: its tombstone, some thirty bytes, is kept.
 #[derive(Debug)]
 pub struct InteractionView;
 
@@ -83,7 +83,8 @@ pub struct Noted {
 /// Notes an interaction as the interactions service has it. Nothing, when this version or a newer one is known, or
 /// its lead was removed.
 pub async fn note(change: &Change, interaction: &Interaction) -> Result<Option<Noted>> {
-    let lead = crate::Entity::find_by_id(interaction.lead_id).one(change.tx()).await?;
+    // Held: somebody may fill the view while the lead's removal is applied
+    let lead = crate::Entity::find_by_id(interaction.lead_id).lock_shared().one(change.tx()).await?;
     if lead.is_some_and(|lead| lead.is_removed()) {
         return Ok(None);
     }

@@ -1,35 +1,36 @@
 //! The JSON object in what a model said, as the type that was asked for.
 
 use crate::{failure::Failure, question::Answer};
-use serde_json::{Deserializer, Value};
+use serde_json::Value;
 
 /// Bytes of text in which an object is looked for.
 const MAX_TEXT: usize = 65_536;
-/// Brackets at which an object may begin.
-const MAX_STARTS: usize = 100;
+/// How deep objects and lists are nested at most. It bounds how often a byte is looked at, too.
+const MAX_DEPTH: usize = 32;
 /// Characters of a reason.
 const MAX_REASON: usize = 200;
 
-/// The first object in the text that has the form and passes the check.
+/// The last object in the text that has the form and passes the check: drafts, and what is quoted from the data, come
+/// before the answer.
 pub(crate) fn extract<T: Answer>(text: &str) -> Result<T, Failure> {
+    let text = text.rsplit_once("</think>").map_or(text, |(_, answer)| answer);
     if text.len() > MAX_TEXT {
         return Err(unfit("it is too long"));
     }
-    let (mut at, mut why) = (0, "it holds no complete JSON object".to_owned());
-    for _ in 0..MAX_STARTS {
-        let Some(start) = text[at..].find(['{', '[']) else { break };
+    if text.trim_start().starts_with("<think>") {
+        return Err(unfit("it ends before the answer"));
+    }
+    let (mut at, mut last) = (0, Err("it holds no complete JSON object".to_owned()));
+    while let Some(start) = text[at..].find(['{', '[']) {
         at += start;
         let Some((value, length)) = value(&text[at..]) else {
             at += 1;
             continue;
         };
-        match fit(value) {
-            Ok(answer) => return Ok(answer),
-            Err(reason) => why = reason,
-        }
+        last = fit(value).or_else(|reason| last.map_err(|_| reason));
         at += length;
     }
-    Err(unfit(&why))
+    last.map_err(|why| unfit(&why))
 }
 
 fn unfit(why: &str) -> Failure {
@@ -38,37 +39,55 @@ fn unfit(why: &str) -> Failure {
 
 /// The value at the beginning of the text, and how long it is there.
 fn value(text: &str) -> Option<(Value, usize)> {
-    let mut values = Deserializer::from_str(text).into_iter();
-    if let Some(Ok(value)) = values.next() {
-        return Some((value, values.byte_offset()));
-    }
-    let (repaired, length) = without_trailing_commas(text)?;
-    Some((serde_json::from_str(&repaired).ok()?, length))
+    let length = closed(text)?;
+    let value = serde_json::from_str(&without_trailing_commas(&text[..length])).ok()?;
+    Some((value, length))
 }
 
-/// What is between the first bracket and the one that closes it, without commas before closing brackets; and how long
-/// it was.
-fn without_trailing_commas(text: &str) -> Option<(String, usize)> {
-    let (mut kept, mut depth) = (String::with_capacity(text.len()), 0_usize);
-    let (mut in_string, mut escaped) = (false, false);
-    for (at, letter) in text.char_indices() {
-        match letter {
-            _ if escaped => escaped = false,
-            '\\' if in_string => escaped = true,
-            '"' => in_string = !in_string,
-            '{' | '[' if !in_string => depth += 1,
-            '}' | ']' if !in_string => {
-                kept.truncate(kept.trim_end().strip_suffix(',').map_or(kept.len(), str::len));
-                depth -= 1;
-            }
-            _ => {}
+/// Where the bracket closes at which the text begins.
+fn closed(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, bracket) in brackets(text) {
+        match bracket {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            // No JSON: the rest may be a string that never ends, at each of whose brackets another search would begin
+            _ => break,
         }
-        kept.push(letter);
         if depth == 0 {
-            return Some((kept, at + letter.len_utf8()));
+            return Some(at + 1);
+        }
+        if depth > MAX_DEPTH {
+            break;
         }
     }
     None
+}
+
+/// The brackets and backslashes outside of strings.
+fn brackets(text: &str) -> impl Iterator<Item = (usize, u8)> {
+    let (mut in_string, mut escaped) = (false, false);
+    text.bytes().enumerate().filter(move |(_, byte)| {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' | b'}' | b']' | b'\\' => return !in_string,
+            _ => {}
+        }
+        false
+    })
+}
+
+/// The text without commas before closing brackets.
+fn without_trailing_commas(text: &str) -> String {
+    let (mut kept, mut from) = (String::with_capacity(text.len()), 0);
+    for (at, _) in brackets(text).filter(|(_, bracket)| matches!(bracket, b'}' | b']')) {
+        let before = &text[from..at];
+        kept.push_str(before.trim_end().strip_suffix(',').unwrap_or(before));
+        from = at;
+    }
+    kept + &text[from..]
 }
 
 /// The value as the type that was asked for; with what is wrong with it, in words that are none of its own.
@@ -109,6 +128,7 @@ mod tests {
     use super::*;
     use schemars::JsonSchema;
     use serde::Deserialize;
+    use std::time::{Duration, Instant};
     use subgraph::Random;
 
     const TEXT: &str =
@@ -161,6 +181,21 @@ mod tests {
         for _ in 0..2_000 {
             let bytes = random.bytes::<64>().map(|byte| alphabet[usize::from(byte) % alphabet.len()]);
             assert!(extract::<Plan>(&String::from_utf8_lossy(&bytes)).is_err());
+        }
+    }
+
+    #[test]
+    fn no_text_takes_long() {
+        let whole = format!("{{\"a\": {{}}, {TEXT}");
+        for part in [
+            "[", "{\"", "[\"", "{\"a\":", "[1,", "[\"[\",", "\",[", "{} ", "{x} ", "[[]", "{[\\\"", "]{",
+            "{  ,}", &whole,
+        ] {
+            let text = part.repeat(MAX_TEXT / part.len() - 1);
+            let start = Instant::now();
+            let _ = extract::<Plan>(&text);
+            // Work that grows with the square of the length takes a minute
+            assert!(start.elapsed() < Duration::from_secs(5), "{part}: {:?}", start.elapsed());
         }
     }
 

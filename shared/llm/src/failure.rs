@@ -18,7 +18,7 @@ pub enum Failure {
     Dropped(String),
     /// The connection broke within the answer; with the cause.
     Broken(String),
-    /// Too long a time passed without a byte, or in all.
+    /// Too long a time passed within the answer without a byte, or in all.
     TimedOut,
     /// The answer is longer than this many bytes.
     TooLong(usize),

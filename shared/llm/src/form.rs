@@ -1,6 +1,9 @@
 //! A question as the API wants it.
 
-use crate::question::{Answer, Question};
+use crate::{
+    extras::Extras,
+    question::{Answer, Question},
+};
 use schemars::{
     Schema,
     generate::SchemaSettings,
@@ -44,11 +47,13 @@ impl Form {
         }
     }
 
-    /// The request's body: with what only some servers understand, or without.
-    pub(crate) fn body(&self, structured: bool) -> Value {
+    /// The request's body, with what only some servers understand.
+    pub(crate) fn body(&self, extras: Extras) -> Value {
         let mut body = self.plain.clone();
-        if structured {
+        if extras.format {
             body["response_format"] = self.format.clone();
+        }
+        if extras.bound {
             body["max_tokens"] = MAX_TOKENS.into();
         }
         body

@@ -41,6 +41,7 @@ mod client;
 mod completion;
 mod counters;
 mod extract;
+mod extras;
 mod failure;
 mod form;
 mod provider;

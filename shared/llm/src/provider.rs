@@ -1,6 +1,12 @@
 //! One exchange with the provider.
 
-use crate::{completion::Completion, failure::Failure, form::Form, settings::Settings};
+use crate::{
+    completion::Completion,
+    extras::{Extras, Taste},
+    failure::Failure,
+    form::Form,
+    settings::{Limits, Settings},
+};
 use reqwest::{
     Response, StatusCode,
     header::{ACCEPT, AUTHORIZATION, HeaderMap, RETRY_AFTER},
@@ -8,13 +14,11 @@ use reqwest::{
 };
 use std::{
     error::Error,
-    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, SystemTime},
 };
 use subgraph::Clock;
+use tokio::time::timeout;
 
-/// Words by which servers say that they do not know strict output, or the bound on tokens that goes with it.
-const FORMAT_WORDS: [&str; 4] = ["response_format", "schema", "structured", "max_tokens"];
 /// Characters of a cause.
 const MAX_CAUSE: usize = 200;
 
@@ -23,10 +27,7 @@ const MAX_CAUSE: usize = 200;
 pub(crate) struct Provider {
     settings: Settings,
     http: reqwest::Client,
-    /// It refused strict output, and did without.
-    plain: AtomicBool,
-    /// It took strict output.
-    strict: AtomicBool,
+    taste: Taste,
 }
 
 impl Provider {
@@ -34,54 +35,44 @@ impl Provider {
         let http = reqwest::Client::builder()
             .user_agent(concat!("leadgraph/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(settings.limits.connect)
-            .read_timeout(settings.limits.idle)
             .redirect(Policy::none())
             .no_proxy()
             .build()?;
-        Ok(Self { settings, http, plain: AtomicBool::new(false), strict: AtomicBool::new(false) })
+        Ok(Self { settings, http, taste: Taste::default() })
     }
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Asks once; once more, without strict output, when that is what the provider does not want.
+    /// Asks once; again without strict output or the bound on tokens, when that is what the provider does not want.
     pub(crate) async fn ask(&self, form: &Form) -> Result<Completion, Failure> {
-        let strict = !self.plain.load(Ordering::Relaxed);
-        let mut response = self.send(form, strict).await?;
-        if strict && response.status().is_success() {
-            self.strict.store(true, Ordering::Relaxed);
-        } else if strict
-            && matches!(response.status(), StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY)
-        {
-            response = self.ask_plainly(form, response).await?;
+        let Limits { bytes, idle, .. } = self.settings.limits;
+        let mut extras = self.taste.extras();
+        loop {
+            let response = self.send(form, extras).await?;
+            let status = response.status();
+            if status.is_success() {
+                self.taste.took(extras);
+                return Completion::read(&read(response, bytes, idle).await?);
+            }
+            let failure = failure(status, response.headers());
+            if extras.is_none()
+                || !matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY)
+            {
+                return Err(failure);
+            }
+            let why = read(response, bytes, idle).await?;
+            extras = self.taste.fewer(extras, status, &why).ok_or(failure)?;
         }
-        if !response.status().is_success() {
-            return Err(failure(response.status(), response.headers()));
-        }
-        Completion::read(&read(response, self.settings.limits.bytes).await?)
     }
 
-    /// Asks without strict output, if that may be what was refused, and remembers when it was.
-    async fn ask_plainly(&self, form: &Form, refused: Response) -> Result<Response, Failure> {
-        let (status, headers) = (refused.status(), refused.headers().clone());
-        let unproven = status == StatusCode::BAD_REQUEST && !self.strict.load(Ordering::Relaxed);
-        if !unproven && !is_about_format(&read(refused, self.settings.limits.bytes).await?) {
-            return Err(failure(status, &headers));
-        }
-        let response = self.send(form, false).await?;
-        if response.status().is_success() && !self.plain.swap(true, Ordering::Relaxed) {
-            tracing::info!("the language model's provider does not know strict output, and is asked without");
-        }
-        Ok(response)
-    }
-
-    async fn send(&self, form: &Form, strict: bool) -> Result<Response, Failure> {
+    async fn send(&self, form: &Form, extras: Extras) -> Result<Response, Failure> {
         let mut request = self.http.post(self.settings.endpoint.clone()).header(ACCEPT, "application/json");
         if let Some(authorization) = &self.settings.authorization {
             request = request.header(AUTHORIZATION, authorization.clone());
         }
-        request.json(&form.body(strict)).send().await.map_err(|error| {
+        request.json(&form.body(extras)).send().await.map_err(|error| {
             if error.is_connect() {
                 Failure::Unreachable(cause(&error))
             } else if error.is_timeout() {
@@ -93,11 +84,13 @@ impl Provider {
     }
 }
 
-/// The whole body, unless it is longer than that.
-async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>, Failure> {
+/// The whole body, unless it is longer than that, or nothing of it comes for so long. The wait for its head is another
+/// matter: a server that does not stream sends nothing until all of the answer is there.
+async fn read(mut response: Response, limit: usize, idle: Duration) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     loop {
-        let chunk = response.chunk().await.map_err(|error| {
+        let chunk = timeout(idle, response.chunk()).await.map_err(|_| Failure::TimedOut)?;
+        let chunk = chunk.map_err(|error| {
             if error.is_timeout() { Failure::TimedOut } else { Failure::Broken(cause(&error)) }
         })?;
         let Some(chunk) = chunk else { return Ok(body) };
@@ -106,11 +99,6 @@ async fn read(mut response: Response, limit: usize) -> Result<Vec<u8>, Failure> 
         }
         body.extend_from_slice(&chunk);
     }
-}
-
-fn is_about_format(body: &[u8]) -> bool {
-    let body = String::from_utf8_lossy(body).to_lowercase();
-    FORMAT_WORDS.iter().any(|word| body.contains(word))
 }
 
 fn failure(status: StatusCode, headers: &HeaderMap) -> Failure {

@@ -48,7 +48,7 @@ pub(crate) const ARGS: &[ExtraArg] = &[
 pub struct Limits {
     /// For a connection.
     pub connect: Duration,
-    /// Between two chunks of the answer, and before the first.
+    /// Between two chunks of the answer, once its head is there: before that a server may think for as long as `total`.
     pub idle: Duration,
     /// For one question with everything: waiting for its turn, all attempts and the pauses between them.
     pub total: Duration,

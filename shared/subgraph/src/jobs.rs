@@ -90,6 +90,11 @@ pub async fn latest<J: Job>(db: &impl ConnectionTrait) -> Result<Option<Model>> 
     Ok(newest.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).one(db).await?)
 }
 
+/// Waits until somebody in this process asked for a job or has ended one, or others may have.
+pub async fn changed(service: &Service) {
+    let _ = timeout(POLL, service.jobs.subscribe().changed()).await;
+}
+
 /// Waits until a job has succeeded or failed, whoever does it.
 ///
 /// # Errors

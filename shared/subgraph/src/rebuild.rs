@@ -24,7 +24,12 @@ use events::{Envelope, Event, inbox};
 use futures_util::future::BoxFuture;
 use owner::Rows;
 use sha2::{Digest, Sha256};
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -43,6 +48,18 @@ pub trait View<E: Event>: 'static {
     fn forget(_missing: &Missing<'_>) -> impl Future<Output = anyhow::Result<u64>> + Send {
         std::future::ready(Ok(0))
     }
+
+    /// Does what follows from many rows at once, after all were taken in and something changed. May run again.
+    fn refilled(_service: Service) -> impl Future<Output = Result<()>> + Send {
+        std::future::ready(Ok(()))
+    }
+}
+
+/// Tells two names apart; that it takes two of a million rows for one is as likely as one in ten million.
+fn fingerprint(subject: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    subject.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What came of one view.
@@ -93,7 +110,7 @@ impl Subgraph {
         let known = self.migrations.open(self.name, &config).await?;
         known.with_context(|| format!("{} has no database yet: start it first", self.name))?.close().await;
         let service = self.service(config, Clock::System, Random::System).await?;
-        let rebuilding = Rebuilding { service: &service, consumers: &self.consumers, force, progress };
+        let rebuilding = Rebuilding::of(&service, &self.consumers, force, progress);
         let mut rebuilt = Vec::new();
         for view in self.others() {
             rebuilt.push((view.run)(&rebuilding).await?);
@@ -123,10 +140,16 @@ pub(crate) struct Rebuilding<'a> {
     service: &'a Service,
     consumers: &'a Consumers,
     force: bool,
+    /// Whether what the owner does not have is forgotten; a view that is new has nothing of that kind.
+    forgets: bool,
     progress: Progress<'a>,
 }
 
-impl Rebuilding<'_> {
+impl<'a> Rebuilding<'a> {
+    fn of(service: &'a Service, consumers: &'a Consumers, force: bool, progress: Progress<'a>) -> Self {
+        Self { service, consumers, force, forgets: true, progress }
+    }
+
     async fn view<E: Event, V: View<E>>(&self) -> anyhow::Result<Rebuilt> {
         let mut rows = Rows::<E>::open(self.service).await?;
         let mut present = HashSet::new();
@@ -137,12 +160,17 @@ impl Rebuilding<'_> {
                 break;
             }
             rebuilt.rows += batch.len() as u64;
-            present.extend(batch.iter().map(Event::subject));
+            present.extend(batch.iter().filter(|_| self.forgets).map(|row| fingerprint(&row.subject())));
             rebuilt.changed += take_in::<E, V>(self.service, batch).await?;
             (self.progress)(&rebuilt);
         }
-        let missing = Missing { rebuilding: self, owner: E::PRODUCER, present };
-        rebuilt.forgotten = V::forget(&missing).await?;
+        if self.forgets {
+            let missing = Missing { rebuilding: self, owner: E::PRODUCER, present };
+            rebuilt.forgotten = V::forget(&missing).await?;
+        }
+        if rebuilt.changed + rebuilt.forgotten > 0 {
+            persist(|| V::refilled(self.service.clone())).await?;
+        }
         (self.progress)(&rebuilt);
         Ok(rebuilt)
     }
@@ -192,7 +220,8 @@ async fn begin(service: &Service) -> Result<Change> {
 pub struct Missing<'a> {
     rebuilding: &'a Rebuilding<'a>,
     owner: &'static str,
-    present: HashSet<String>,
+    /// Fingerprints: of five million rows the names would be half a gigabyte.
+    present: HashSet<u64>,
 }
 
 impl Missing<'_> {
@@ -203,7 +232,7 @@ impl Missing<'_> {
 
     /// Whether the owner's snapshot had this subject, such as `lead/42`.
     pub fn is_present(&self, subject: &str) -> bool {
-        self.present.contains(subject)
+        self.present.contains(&fingerprint(subject))
     }
 
     /// Those of the ids that the owner, asked once more, still does not have.

@@ -18,6 +18,8 @@ use crate::supergraph::SERVICES;
 const LOOK: Duration = Duration::from_secs(10);
 /// What follows from an event, and what follows from that: a score that moves, and its notification.
 const GENERATIONS: usize = 2;
+/// Those that do jobs, of which may come more.
+const WORKERS: [&str; 2] = ["tasks", "scoring"];
 
 /// The services, as far as they tell each other something.
 pub(crate) struct Settling<'a> {
@@ -63,6 +65,10 @@ impl Settling<'_> {
         for service in SERVICES {
             let backlog = outbox::backlog(self.databases.of(service), Clock::System.now()).await?;
             anyhow::ensure!(backlog.depth == 0, "{service} has {} events to publish", backlog.depth);
+            if WORKERS.contains(&service) {
+                let jobs = self.databases.count(service, "job WHERE status IN ('QUEUED', 'RUNNING')").await;
+                anyhow::ensure!(jobs == 0, "{service} has {jobs} jobs to do");
+            }
         }
         Ok(())
     }

@@ -75,6 +75,14 @@ impl Supergraph {
         Self::start(None, more).await
     }
 
+    /// As [`Supergraph::postgres`], where each service has these variables too.
+    ///
+    /// # Panics
+    /// As [`Supergraph::postgres`].
+    pub async fn postgres_with(more: &[(&str, String)]) -> Self {
+        Self::start(Some(TestDatabase::postgres()), more).await
+    }
+
     /// Starts everything on one Postgres database with a schema for each service.
     ///
     /// # Panics

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 /// One thing that is wrong: where, by which statement, and what the checker says of it. `{new}` is a new UUID,
 /// `{lead}` the lead that everything happened to, `{gone}` the one that was removed.
-const BREAKS: [(&str, &str, &str); 31] = [
+const BREAKS: [(&str, &str, &str); 32] = [
     ("leads", "DELETE FROM outbox WHERE kind = 'lead.updated'", "lead.updated of {lead}"),
     ("accounts", "DELETE FROM outbox WHERE kind = 'session.revoked'", "session.revoked of "),
     ("notifications", "DELETE FROM outbox WHERE kind = 'notification.updated'", "notification.read of "),
@@ -95,6 +95,7 @@ const BREAKS: [(&str, &str, &str); 31] = [
         "UPDATE lead_score SET decayed_sum = decayed_sum + 1 WHERE lead_id = {lead}",
         "the score of the lead {lead} is made of",
     ),
+    ("scoring", "UPDATE lead_score SET fit = fit + 1 WHERE lead_id = {lead}", "says fit"),
     ("scoring", "DELETE FROM lead_score WHERE lead_id = {lead}", "the lead {lead} has interactions and no score"),
     (
         "tasks",
@@ -194,6 +195,7 @@ fn tables() -> impl Iterator<Item = (&'static str, &'static str)> {
     let own = [
         ("interactions", "interaction"),
         ("tasks", "task"),
+        ("tasks", "interaction_view"),
         ("scoring", "lead_score"),
         ("notifications", "notification"),
     ];

@@ -50,7 +50,8 @@ pub async fn fill(product: &Product, size: Size) -> Result<()> {
     product.execute(&happened).await
 }
 
-/// Scores as live scoring leaves them: as of the last interaction of each lead.
+/// Scores as live scoring leaves them: as of the last interaction of each lead, and about in the order of the leads, with
+/// whom something happens for the first time soon after they were created.
 pub async fn score(product: &Product) -> Result<()> {
     let sql = format!(
         "INSERT INTO lead_score (lead_id, activity_score, score_calculated_at, decayed_sum, as_of, drift, rank, touched, \
@@ -59,7 +60,7 @@ pub async fn score(product: &Product) -> Result<()> {
          l.status IN ('WON', 'LOST'), n.touched, NULL, '1' FROM (SELECT i.lead_id, last.last, \
          sum({points}) AS total, count(*) AS touched FROM interaction_view AS i JOIN \
          (SELECT lead_id, max(at) AS last FROM interaction_view GROUP BY lead_id) AS last ON last.lead_id = i.lead_id \
-         GROUP BY i.lead_id, last.last) AS n JOIN lead_view AS l ON l.id = n.lead_id",
+         GROUP BY i.lead_id, last.last) AS n JOIN lead_view AS l ON l.id = n.lead_id ORDER BY l.id",
         activity = crate::statement::activity("n.total"),
         rank = crate::statement::rank("n.total", "n.last"),
         fit = crate::statement::FIT,

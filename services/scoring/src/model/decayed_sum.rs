@@ -4,8 +4,11 @@ use super::ScoreModel;
 
 /// The order of a sum that is zero: below every other, which begin at −1100.
 const NOTHING: f64 = -1e9;
-/// How far the score may be off through rounding before a sum is made anew; a tenth of what is promised.
+/// How far the score may be off through rounding before a sum is made anew: a tenth of what is promised.
 const TOLERANCE: f64 = 1e-7;
+/// The same as a part of the sum. A score is most sensitive to that where it is 63, some half-lives later: a part of
+/// 10⁻⁹ is 4 · 10⁻⁸ of a point there.
+const PART: f64 = 1e-9;
 
 /// The sum at a point in time, from which it follows for every other one.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,7 +71,7 @@ impl DecayedSum {
     fn is_exact(&self, model: &ScoreModel) -> bool {
         let slope = model.activity(self.value + self.drift) - model.activity(self.value);
         // Later the sum is smaller: the score is then the more sensitive, but the error is smaller too
-        slope < TOLERANCE && self.drift < TOLERANCE * self.value
+        slope < TOLERANCE && self.drift < PART * self.value
     }
 }
 

@@ -49,6 +49,11 @@ pub(super) const PHONE: i32 = 10;
 pub(super) const LOCATION: i32 = 10;
 pub(super) const OWNER: i32 = 10;
 
+/// Whether nothing more is to be won or lost.
+pub fn is_closed(profile: &Profile) -> bool {
+    matches!(profile.status.as_deref(), Some("WON" | "LOST"))
+}
+
 /// How well it fits, 0 to 100.
 pub fn fit(profile: &Profile) -> i32 {
     fit_parts(profile).iter().map(|part| part.points).sum()

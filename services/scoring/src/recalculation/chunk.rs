@@ -2,7 +2,7 @@
 
 use crate::{
     history::RECALCULATION,
-    model::{self, DecayedSum, ScoreModel, sql},
+    model::{self, ScoreModel, sql},
 };
 use chrono::{DateTime, Utc};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
@@ -12,6 +12,11 @@ use uuid::Uuid;
 /// Sums that differ by no more than this part of them are taken for the same, and the one that is there stays: then
 /// no index has to be written.
 const SAME: f64 = 1e-9;
+
+/// How far a number can be from the sum of several, as a part of it, for each of them.
+const ROUNDING: f64 = 2.0 * f64::EPSILON;
+/// Whether a lead is won or lost.
+const CLOSED: &str = "coalesce(status IN ('WON', 'LOST'), false)";
 
 /// Leads with ids after one, up to another, and how many of them are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,20 +41,24 @@ impl Chunk {
         Ok(last.map(|last| Self { after, last, leads }))
     }
 
-    /// Calculates them as of the time of the change.
-    pub async fn calculate(&self, change: &Change, run: Uuid) -> Result<()> {
-        let model = change.service().state::<ScoreModel>();
-        let statements = Statements { model, backend: change.tx().get_database_backend(), now: change.at() };
-        for statement in
-            [statements.add_missing(self), statements.calculate(self), statements.history(self, run)]
-        {
-            change.tx().execute_raw(statement).await?;
+    /// Calculates them with this model as of the time of the change.
+    pub async fn calculate(&self, change: &Change, run: Uuid, model: &ScoreModel) -> Result<()> {
+        let (tx, backend) = (change.tx(), change.tx().get_database_backend());
+        let statements = Statements { model, backend, now: change.at() };
+        if backend == DbBackend::Postgres {
+            // What a power cut takes is done again, as the position is kept in the same transaction
+            tx.execute_unprepared("SET LOCAL synchronous_commit TO off").await?;
         }
+        let there = tx.execute_raw(statements.calculate(self)).await?.rows_affected();
+        if i64::try_from(there) != Ok(self.leads) {
+            tx.execute_raw(statements.add(self)).await?;
+        }
+        tx.execute_raw(statements.history(self, run)).await?;
         Ok(())
     }
 }
 
-/// The statements of one chunk.
+/// The statements of one chunk. Each table is told the bounds, so that none is read as a whole.
 struct Statements<'a> {
     model: &'a ScoreModel,
     backend: DbBackend,
@@ -57,55 +66,68 @@ struct Statements<'a> {
 }
 
 impl Statements<'_> {
-    /// Rows for leads that have none, as no model made them. On Postgres the leads are held, so that none of them is
-    /// removed meanwhile.
-    fn add_missing(&self, chunk: &Chunk) -> Statement {
+    /// Rows for leads that have none. On Postgres the leads are held, so that none of them is removed meanwhile.
+    fn add(&self, chunk: &Chunk) -> Statement {
         let hold = if self.backend == DbBackend::Postgres { "FOR SHARE" } else { "" };
-        let nothing = DecayedSum::ZERO.rank(self.model);
         let sql = format!(
-            "INSERT INTO lead_score (lead_id, activity_score, score_calculated_at, rank, model_version) \
-             SELECT id, 0, $3, {nothing:?}, '' FROM (SELECT id FROM lead_view WHERE id > $1 AND id <= $2 \
-             AND removed_at IS NULL AND NOT EXISTS (SELECT 1 FROM lead_score WHERE lead_id = lead_view.id) {hold}) \
-             AS missing WHERE true ON CONFLICT (lead_id) DO NOTHING"
+            "INSERT INTO lead_score (lead_id, activity_score, score_calculated_at, decayed_sum, as_of, drift, rank, \
+             fit, closed, model_version) \
+             SELECT id, {activity}, $3, total, $5, interactions * total * {ROUNDING:?}, {rank}, fit, closed, $4 \
+             FROM (SELECT l.id, l.fit, l.closed, count(i.id) AS interactions, coalesce(sum({points}), 0.0) AS total \
+             FROM (SELECT id, {fit} AS fit, {CLOSED} AS closed FROM lead_view WHERE id > $1 AND id <= $2 \
+             AND removed_at IS NULL AND NOT EXISTS (SELECT 1 FROM lead_score AS s WHERE s.lead_id = lead_view.id \
+             AND s.lead_id > $1 AND s.lead_id <= $2) {hold}) AS l \
+             LEFT JOIN interaction_view AS i ON i.lead_id = l.id AND i.lead_id > $1 AND i.lead_id <= $2 \
+             GROUP BY l.id, l.fit, l.closed) AS missing WHERE true ON CONFLICT (lead_id) DO NOTHING",
+            activity = self.model.sql_activity("total"),
+            rank = self.model.sql_rank("total", "$5"),
+            points = self.model.sql_points("i.kind", "i.at", "$5"),
+            fit = sql::fit("lead_view"),
         );
-        self.statement(sql, chunk, [self.now.into()])
+        self.statement(sql, chunk, self.values())
     }
 
-    /// The sums, and all that follows from them. Each table is told the bounds, so that none is read as a whole. A row
-    /// that somebody changed since the statement began stays as it is: it is newer. That is seen by when it was
+    /// The sums of those that have rows, and all that follows from them. A row that somebody changed since the
+    /// statement began stays as it is: it is newer. That is seen by when and by which model it was
     /// calculated, which Postgres compares again once it has the row's lock.
     fn calculate(&self, chunk: &Chunk) -> Statement {
-        let points = self.model.sql_points("i.kind", "i.at", "lead.as_of");
-        let decay = self.model.sql_decay("as_of", "$5");
-        let same = format!("(abs(n.total - s.decayed_sum) <= {SAME:?} * n.total AND s.model_version = $4)");
         let kept =
-            |column: &str, new: &str| format!("{column} = CASE WHEN {same} THEN s.{column} ELSE {new} END");
+            |column: &str, new: &str| format!("{column} = CASE WHEN n.same THEN s.{column} ELSE {new} END");
         let sql = format!(
-            "WITH sums AS (SELECT lead.lead_id, lead.seen, lead.as_of, count(i.id) AS interactions, \
-             coalesce(sum({points}), 0.0) AS total FROM (SELECT lead_id, \
-             score_calculated_at AS seen, CASE WHEN decayed_sum > 0 AND model_version = $4 THEN as_of ELSE $5 END \
-             AS as_of FROM lead_score \
-             WHERE lead_id > $1 AND lead_id <= $2) AS lead LEFT JOIN interaction_view AS i ON i.lead_id = lead.lead_id \
-             AND i.lead_id > $1 AND i.lead_id <= $2 GROUP BY lead.lead_id, lead.seen, lead.as_of), \
-             new AS (SELECT lead_id, seen, as_of, total, total * {decay} AS total_now, \
-             interactions * total * {rounding:?} AS drift FROM sums) \
+            "WITH n AS MATERIALIZED ({anew}) \
              UPDATE lead_score AS s SET {sum}, {as_of}, {drift}, {rank}, \
              previous_score = CASE WHEN s.model_version = '' THEN NULL ELSE s.activity_score END, \
-             activity_score = {activity}, score_calculated_at = $3, model_version = $4, fit = {fit}, \
-             closed = coalesce(l.status IN ('WON', 'LOST'), false) \
-             FROM new AS n JOIN lead_view AS l ON l.id = n.lead_id \
-             WHERE s.lead_id = n.lead_id AND s.score_calculated_at = n.seen \
-             AND s.lead_id > $1 AND s.lead_id <= $2 AND l.id > $1 AND l.id <= $2",
-            rounding = 2.0 * f64::EPSILON,
+             activity_score = {activity}, score_calculated_at = $3, model_version = $4, fit = n.fit, closed = n.closed \
+             FROM n WHERE s.lead_id = n.lead_id AND s.score_calculated_at = n.seen AND s.model_version = n.made_by AND s.lead_id > $1 AND s.lead_id <= $2",
+            anew = self.anew(),
             sum = kept("decayed_sum", "n.total"),
-            as_of = kept("as_of", "n.as_of"),
-            drift = kept("drift", "n.drift"),
-            rank = kept("rank", &self.model.sql_rank("n.total", "n.as_of")),
-            activity = self.model.sql_activity("n.total_now"),
-            fit = sql::fit("l"),
+            as_of = kept("as_of", "$5"),
+            drift = kept("drift", &format!("n.interactions * n.total * {ROUNDING:?}")),
+            rank = kept("rank", &self.model.sql_rank("n.total", "$5")),
+            activity = self.model.sql_activity("n.total"),
         );
-        let values = [self.now.into(), self.model.version().into(), model::micros(self.now).into()];
-        self.statement(sql, chunk, values)
+        self.statement(sql, chunk, self.values())
+    }
+
+    /// The sums as they should be now, and whether those that are there are the same.
+    fn anew(&self) -> String {
+        let left = self.model.sql_left("t.decayed_sum", "t.as_of", "$5");
+        format!(
+            "SELECT t.lead_id, t.score_calculated_at AS seen, t.model_version AS made_by, {fit} AS fit, {CLOSED} AS closed, \
+             coalesce(i.interactions, 0) AS interactions, coalesce(i.total, 0.0) AS total, t.model_version = $4 AND \
+             abs(coalesce(i.total, 0.0) - {left}) <= {SAME:?} * coalesce(i.total, 0.0) AS same \
+             FROM lead_score AS t JOIN lead_view AS l ON l.id = t.lead_id \
+             LEFT JOIN (SELECT lead_id, count(*) AS interactions, sum({points}) AS total FROM interaction_view \
+             WHERE lead_id > $1 AND lead_id <= $2 GROUP BY lead_id) AS i ON i.lead_id = t.lead_id \
+             WHERE t.lead_id > $1 AND t.lead_id <= $2 AND l.id > $1 AND l.id <= $2 AND l.removed_at IS NULL",
+            fit = sql::fit("l"),
+            points = self.model.sql_points("kind", "at", "$5"),
+        )
+    }
+
+    /// `$3` to `$5`: the time, the version of the model, and the time as the model counts it.
+    fn values(&self) -> [Value; 3] {
+        [self.now.into(), self.model.version().into(), model::micros(self.now).into()]
     }
 
     /// What changed, of what was just calculated.

@@ -3,6 +3,7 @@
 use super::{
     Column, Entity, Model,
     facts::{self, Facts},
+    patience::Patience,
     provider, rules,
 };
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
 use leadview::Known;
 use sea_orm::{
     ActiveModelTrait, EntityTrait, ExprTrait, IntoActiveModel,
-    sea_query::{Alias, Expr, OnConflict},
+    sea_query::{Expr, OnConflict},
 };
 use serde_json::json;
 use subgraph::{Change, Result, Service};
@@ -28,25 +29,27 @@ pub(super) struct Draft {
     /// How often the lead's interactions had changed when it was looked at.
     touched: i32,
     summary: String,
-    written_by: String,
+    /// The model that wrote it; nothing when the built-in rules did.
+    model: Option<String>,
 }
 
 impl Draft {
-    /// Writes about the lead with this id. Never in a transaction: a provider may take its time.
+    /// Writes about the lead with this id, with patience when nobody waits for it. Never in a transaction: a provider
+    /// may take its time.
     ///
     /// # Errors
     /// `NOT_FOUND` when there is no such lead. A provider that fails is no error: the built-in rules write.
-    pub async fn write(service: &Service, lead: i32) -> Result<Self> {
+    pub async fn write(service: &Service, lead: i32, patience: Option<&Patience>) -> Result<Self> {
         let lead = leadview::known(service, lead).await?;
         let facts = Facts::of(service, lead.lead().clone()).await?;
-        let (summary, written_by) = match by_model(service, &facts).await {
-            Some(written) => written,
-            None => (rules::summary(&facts), BUILT_IN.to_owned()),
+        let (summary, model) = match by_model(service, &facts, patience).await {
+            Some((summary, model)) => (summary, Some(model)),
+            None => (rules::summary(&facts), None),
         };
-        Ok(Self { lead, touched: facts.touched, summary, written_by })
+        Ok(Self { lead, touched: facts.touched, summary, model })
     }
 
-    /// Stores it, unless one that knows more was faster, and the score as of now.
+    /// Stores it, unless the one that is there is to be kept, and the score as of now.
     ///
     /// # Errors
     /// `NOT_FOUND` when the lead was removed since; then nothing is stored.
@@ -57,33 +60,53 @@ impl Draft {
         let (service, model) = (change.service(), change.service().state::<ScoreModel>());
         let sum = facts::sum(service, change.tx(), &row).await?;
         let new = row.clone().calculated(model, sum, &Profile::from(&lead), change.at());
-        let details = json!({ "writtenBy": self.written_by, "activityScore": new.activity_score });
+        let details = json!({ "writtenBy": self.written_by(), "activityScore": new.activity_score });
         happened::save(change, was_there.then_some(row), new, &Cause::summary()).await?;
-        change.record(if written { "summary.written" } else { "summary.outdated" }, lead.id, &details)
+        change.record(if written { "summary.written" } else { "summary.dropped" }, lead.id, &details)
     }
 
-    /// Puts it in the place of one from the same facts or older ones. Says whether there was none from newer ones.
+    fn written_by(&self) -> &str {
+        self.model.as_deref().unwrap_or(BUILT_IN)
+    }
+
+    /// Puts it in the place of one from older facts, or from the same ones; but rules never replace what a model wrote
+    /// from the same ones: a provider that fails for a moment would take it away for good. Says whether it did.
     async fn put(&self, change: &Change, lead: i32) -> Result<bool> {
-        let (summary, written_by) = (self.summary.clone(), self.written_by.clone());
-        let row =
-            Model { lead_id: lead, summary, touched: self.touched, written_by, written_at: change.at() };
-        let known = Expr::col((Entity, Column::Touched));
+        let row = Model {
+            lead_id: lead,
+            summary: self.summary.clone(),
+            touched: self.touched,
+            written_by: self.written_by().to_owned(),
+            written_at: change.at(),
+        };
+        let known = |column| Expr::col((Entity, column));
+        let mut replaced = known(Column::Touched).lte(self.touched);
+        if self.model.is_none() {
+            let by_rules = known(Column::WrittenBy).eq(BUILT_IN);
+            replaced = replaced.and(by_rules.or(known(Column::Touched).lt(self.touched)));
+        }
         let mut instead = OnConflict::column(Column::LeadId);
         instead
             .update_columns([Column::Summary, Column::Touched, Column::WrittenBy, Column::WrittenAt])
-            .action_and_where(known.lte(Expr::col((Alias::new("excluded"), Column::Touched))));
+            .action_and_where(replaced);
         let row = Entity::insert(row.into_active_model().reset_all()).on_conflict(instead);
         Ok(row.exec_without_returning(change.tx()).await? > 0)
     }
 }
 
 /// What the model wrote, and its name; nothing when there is none or it fails.
-async fn by_model(service: &Service, facts: &Facts) -> Option<(String, String)> {
-    match provider::ask(llm::client(service)?, facts).await {
+async fn by_model(service: &Service, facts: &Facts, patience: Option<&Patience>) -> Option<(String, String)> {
+    let client = llm::client(service)?;
+    let reply = match patience {
+        Some(patience) => patience.ask(|| provider::ask(client, facts)).await,
+        None => provider::ask(client, facts).await,
+    };
+    match reply {
         Ok(reply) => Some((reply.answer.summary.clone(), reply.model.clone())),
-        Err(reason) => {
+        Err(cause) => {
             let lead = facts.lead.id;
-            tracing::warn!(lead, %reason, "the built-in rules write a summary instead of the provider");
+            // The client has warned of it, once for all who ask while it goes on
+            tracing::info!(lead, %cause, "the built-in rules write a summary instead of the model");
             None
         }
     }

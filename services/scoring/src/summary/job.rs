@@ -1,6 +1,6 @@
 //! Summaries of many leads, written in the background.
 
-use super::{draft::Draft, selection::Selection};
+use super::{draft::Draft, patience::Patience, selection::Selection};
 use async_graphql::{ID, SimpleObject};
 use futures_util::future::join_all;
 use sea_orm::prelude::{DateTimeUtc, Uuid};
@@ -27,6 +27,7 @@ impl Job for Summarise {
 
     async fn run(&self, run: &Run) -> Result<()> {
         let mut progress = self.progress(run).await?;
+        let patience = Patience::default();
         loop {
             let after = progress.position.as_deref().and_then(|id| id.parse().ok()).unwrap_or_default();
             let leads = self.0.page(run.service(), after).await?;
@@ -34,7 +35,7 @@ impl Job for Summarise {
                 return Ok(());
             }
             for leads in leads.chunks(AT_ONCE) {
-                let drafts = leads.iter().map(|lead| Draft::write(run.service(), *lead));
+                let drafts = leads.iter().map(|lead| Draft::write(run.service(), *lead, Some(&patience)));
                 // Stored in their order, so that the position says which are done
                 for (lead, draft) in leads.iter().zip(join_all(drafts).await) {
                     progress = keep(run, *lead, draft, progress).await?;

@@ -136,6 +136,26 @@ async fn summaries_are_asked_for_four_at_a_time_over_many_pages() {
 }
 
 #[tokio::test]
+async fn summaries_in_the_background_wait_for_a_provider_that_is_busy() {
+    let provider = Provider::always(answer("One.").after(Duration::from_millis(3_500))).await;
+    let flags = [&provider.flags()[..], &["--llm-timeout-ms=4000".into()]].concat();
+    let stage = Stage::set(TestDatabase::sqlite(), &flags).await;
+    for id in 1..=5 {
+        stage.lead(id).await;
+    }
+    let query = |id| format!("mutation {{ generateSummary(leadId: {id}) {{ summary }} }}");
+    let others: Vec<_> = (1..=4).map(|id| tokio::spawn(stage.ask(&query(id)))).collect();
+    testkit::eventually("they are asked for", Duration::from_secs(5), async || provider.count() == 4).await;
+    // Half of the time for a question passes before it has a turn
+    assert_eq!(regenerated(&stage, "leadIds: [5]").await, [1, 0, 1]);
+    assert_eq!(stage.shown(5).await["summary"], "One.");
+    for other in others {
+        assert_eq!(other.await.unwrap()["data"]["generateSummary"]["summary"], "One.");
+    }
+    stage.strike().await;
+}
+
+#[tokio::test]
 async fn summaries_go_on_after_a_restart_where_they_were() {
     for database in TestDatabase::both() {
         // The first eight leads get an answer

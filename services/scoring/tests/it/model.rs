@@ -134,8 +134,38 @@ async fn a_summary_from_older_facts_that_comes_later_is_not_kept() {
         assert!(!early.is_finished());
         let expected = json!({ "summary": "After.", "summaryStale": false });
         assert_eq!(early.await.unwrap()["data"]["generateSummary"], expected);
-        let outdated = "SELECT count(*) FROM audit_log WHERE action = 'summary.outdated'";
-        assert_eq!(stage.number(outdated).await, 1);
+        let dropped = "SELECT count(*) FROM audit_log WHERE action = 'summary.dropped'";
+        assert_eq!(stage.number(dropped).await, 1);
+        stage.strike().await;
+    }
+}
+
+#[tokio::test]
+async fn a_summary_by_the_model_outlives_failures_of_the_provider_until_something_happens() {
+    for database in TestDatabase::both() {
+        let provider = Provider::start(|asked| match asked.number {
+            0 => answer("First."),
+            1 | 2 => Reply::status(404),
+            _ => answer("Last."),
+        })
+        .await;
+        let stage = Stage::set(database, &provider.flags()).await;
+        stage.lead(1).await;
+        stage.call(1, 1, "Wants a demo").await;
+        let first = stage.summary(1).await;
+        // Another day is another question
+        stage.clock.advance(TimeDelta::days(1));
+        let mut expected = first.clone();
+        expected["activityScore"] = json!(20);
+        expected["scoreCalculatedAt"] = json!("2026-01-16T12:00:00+00:00");
+        assert_eq!(stage.summary(1).await, expected, "only the score is new");
+        let dropped = "SELECT count(*) FROM audit_log WHERE action = 'summary.dropped'";
+        assert_eq!((provider.count(), stage.number(dropped).await), (2, 1));
+        stage.call(2, 1, "Called back").await;
+        assert_eq!(stage.shown(1).await["summaryStale"], true);
+        let by_rules = stage.summary(1).await;
+        assert!(is_by_rules(&by_rules) && by_rules["summaryStale"] == false, "{by_rules}");
+        assert_eq!(stage.summary(1).await["summary"], "Last.", "a model takes the place of the rules");
         stage.strike().await;
     }
 }

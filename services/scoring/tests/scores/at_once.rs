@@ -7,6 +7,7 @@ use crate::{
 };
 use futures_util::future::join_all;
 use sea_orm::{ConnectionTrait, DbBackend};
+use std::sync::Mutex;
 use testkit::TestDatabase;
 
 /// So many that a run on SQLite takes several transactions.
@@ -46,25 +47,25 @@ async fn those_who_call_at_once_get_the_same_run() {
 
 #[tokio::test]
 async fn a_call_joins_the_run_of_the_command_line() {
-    for database in TestDatabase::both() {
-        let stage = filled(database).await;
-        let config = stage.config(&[]);
-        let shown = std::sync::Mutex::new(Vec::new());
-        let show = |done: i64, total: i64| shown.lock().unwrap().push((done, total));
-        let service = scoring::subgraph();
-        let command = scoring::recalculate(&service, config, &show);
-        let call = async {
-            stage.until("SELECT count(*) FROM job WHERE status <> 'QUEUED'", 1).await;
-            stage.recalculate().await
-        };
-        let (command, called) = tokio::join!(command, call);
-        assert_eq!((command.unwrap(), called), ((i64::from(LEADS), 0), (i64::from(LEADS), 0)));
-        assert_eq!((stage.number(RUNS).await, stage.number(TOLD).await), (1, 1));
-        let shown = shown.into_inner().unwrap();
-        assert!(
-            shown.is_sorted() && shown.last() == Some(&(i64::from(LEADS), i64::from(LEADS))),
-            "{shown:?}"
-        );
-        stage.strike().await;
-    }
+    let stage = filled(TestDatabase::postgres()).await;
+    stage.recalculate().await;
+    let shown = Mutex::new(Vec::new());
+    let show = |done: i64, total: i64| shown.lock().unwrap().push((done, total));
+    let (service, config) = (scoring::subgraph(), stage.config(&[]));
+    let beside = stage.begin().await;
+    beside.execute_unprepared("SELECT 1 FROM lead_score WHERE lead_id = 5 FOR UPDATE").await.unwrap();
+    let command = scoring::recalculate(&service, config, &show);
+    let call = async {
+        stage.until_waiting().await;
+        let called = tokio::spawn(stage.recalculate());
+        stage.until("SELECT count(*) FROM audit_log WHERE action = 'job.joined'", 1).await;
+        beside.rollback().await.unwrap();
+        called.await.unwrap()
+    };
+    let (command, called) = tokio::join!(command, call);
+    assert_eq!((command.unwrap(), called), ((i64::from(LEADS), 0), (i64::from(LEADS), 0)));
+    assert_eq!((stage.number(RUNS).await, stage.number(TOLD).await), (2, 2));
+    let shown = shown.into_inner().unwrap();
+    assert!(shown.is_sorted() && shown.last() == Some(&(i64::from(LEADS), i64::from(LEADS))), "{shown:?}");
+    stage.strike().await;
 }

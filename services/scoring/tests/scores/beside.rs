@@ -20,7 +20,7 @@ use testkit::TestDatabase;
 const LEADS: i32 = 3_000;
 /// Interactions of each lead.
 const EACH: i32 = 3;
-const EVENTS: usize = 250;
+const EVENTS: usize = 120;
 
 async fn filled(clock: Clock) -> Stage {
     let stage = Stage::with(TestDatabase::postgres(), clock, &[]).await;
@@ -90,7 +90,7 @@ async fn events_and_removals_beside_runs_leave_what_is_right() {
     let (saved, failed) = stage.recalculate().await;
     let (truth, stored) = (Truth::read(&stage, ScoreModel::default()).await, scores(&stage).await);
     assert!(failed == 0 && saved == i64::try_from(truth.leads().count()).unwrap());
-    assert!(stored.len() < 2_990 && stored.len() == truth.leads().count(), "{} rows", stored.len());
+    assert!(stored.len() < 2_995 && stored.len() == truth.leads().count(), "{} rows", stored.len());
     for lead in truth.leads() {
         truth.check(&stored[&lead]);
     }
@@ -136,10 +136,10 @@ async fn a_run_leaves_what_was_changed_since_it_looked() {
         "UPDATE lead_score SET decayed_sum = 1234, score_calculated_at = now(), touched = touched + 1 WHERE lead_id = 6",
     ];
     meanwhile(&stage, 6, &happened).await;
-    assert_eq!(scores(&stage).await[&6].decayed_sum, 1234.0);
+    assert_eq!((scores(&stage).await[&6].decayed_sum,), (1234.0,));
     // The next one sees it
     stage.recalculate().await;
     let (truth, stored) = (Truth::read(&stage, ScoreModel::default()).await, scores(&stage).await);
-    stored.values().for_each(|row| truth.check(row));
+    truth.check_all(&stored);
     stage.strike().await;
 }

@@ -92,7 +92,7 @@ async fn a_lead_that_fails_is_named_and_counted_and_the_others_are_saved() {
 /// The leads that have scores, all of which are right.
 async fn stored(stage: &Stage) -> Vec<i32> {
     let (truth, scores) = (Truth::read(stage, ScoreModel::default()).await, scores(stage).await);
-    scores.values().for_each(|row| truth.check(row));
+    truth.check_all(&scores);
     let mut leads: Vec<_> = scores.into_keys().collect();
     leads.sort_unstable();
     leads

@@ -3,7 +3,7 @@
 use crate::{
     chance::Chance,
     stage::{Stage, beginning},
-    stored::{Truth, bands, fill, scores},
+    stored::{Truth, bands, check_band, fill, scores},
 };
 use chrono::TimeDelta;
 use scoring::model::ScoreModel;
@@ -41,7 +41,7 @@ async fn agree(parameters: &str) {
             assert_eq!(stage.recalculate().await, (i64::from(LEADS), 0), "{round}");
             let (truth, stored) = (Truth::read(&stage, model.clone()).await, scores(&stage).await);
             assert_eq!(stored.len(), 2_000);
-            stored.values().for_each(|row| truth.check(row));
+            truth.check_all(&stored);
             let distinct: HashSet<_> = stored.values().map(|row| row.activity_score).collect();
             assert!(
                 distinct.len() > 10 || round == "later",
@@ -51,7 +51,9 @@ async fn agree(parameters: &str) {
             let written = bands(&stage).await;
             assert_eq!(written.len(), 2_000);
             if round == "anew" {
-                stored.values().for_each(|row| truth.check_band(row, &written[&row.lead_id]));
+                for row in stored.values() {
+                    check_band(row, &written[&row.lead_id]);
+                }
             }
             stage.clock.advance(TimeDelta::days(9));
         }

@@ -54,7 +54,7 @@ impl Follower {
     }
 
     /// All that is shown, to the end of the stream.
-    async fn to_the_end(mut self) -> Vec<Value> {
+    async fn until_the_end(mut self) -> Vec<Value> {
         let mut shown = Vec::new();
         loop {
             let mut message = self.hear().await;
@@ -74,7 +74,7 @@ fn is_whole(shown: &[Value]) -> bool {
 }
 
 #[tokio::test]
-async fn progress_goes_to_the_end_and_no_further() {
+async fn progress_goes_until_the_end_and_no_further() {
     for database in TestDatabase::both() {
         let stage = Stage::set(database).await;
         let mut chance = Chance::new(3);
@@ -88,7 +88,7 @@ async fn progress_goes_to_the_end_and_no_further() {
             stage.clock.advance(TimeDelta::seconds(1));
             assert_eq!(stage.recalculate().await, (i64::from(LEADS), 0));
             for follower in [one, other] {
-                let shown = follower.to_the_end().await;
+                let shown = follower.until_the_end().await;
                 let last = json!({ "done": LEADS, "total": LEADS, "finished": true });
                 assert_eq!(shown.last(), Some(&last), "{round}");
                 assert!(is_whole(&shown), "{round}: {shown:?}");

@@ -12,7 +12,7 @@ const ROWS: usize = 1_000;
 
 /// A row of the table of scores.
 #[derive(Clone, Debug, PartialEq, FromQueryResult)]
-pub struct Score {
+pub struct Row {
     pub lead_id: i32,
     pub activity_score: i32,
     pub score_calculated_at: DateTime<Utc>,
@@ -24,7 +24,7 @@ pub struct Score {
     pub model_version: String,
 }
 
-impl Score {
+impl Row {
     /// The sum at a time.
     pub fn sum_at(&self, model: &ScoreModel, time: i64) -> f64 {
         DecayedSum { value: self.decayed_sum, at: self.as_of, drift: 0.0 }.at(model, time)
@@ -32,8 +32,8 @@ impl Score {
 }
 
 /// All of them, by lead.
-pub async fn scores(stage: &Stage) -> HashMap<i32, Score> {
-    let rows = stage.rows::<Score>("SELECT * FROM lead_score").await;
+pub async fn scores(stage: &Stage) -> HashMap<i32, Row> {
+    let rows = stage.rows::<Row>("SELECT * FROM lead_score").await;
     rows.into_iter().map(|row| (row.lead_id, row)).collect()
 }
 
@@ -104,8 +104,15 @@ impl Truth {
         fit(&Profile::from(&self.leads[&lead]))
     }
 
+    /// [`Truth::check`] of all of them.
+    pub fn check_all(&self, stored: &HashMap<i32, Row>) {
+        for row in stored.values() {
+            self.check(row);
+        }
+    }
+
     /// Fails when what is stored of a lead differs from what follows from its interactions and profile.
-    pub fn check(&self, row: &Score) {
+    pub fn check(&self, row: &Row) {
         let (lead, time) = (row.lead_id, micros(self.now));
         let (kept, anew) = (row.sum_at(&self.model, time), self.sum(lead).at(&self.model, time));
         assert!((kept - anew).abs() <= 1e-9 * anew.max(1.0), "{lead}: the sum {kept} is not {anew}");
@@ -123,20 +130,18 @@ impl Truth {
         self.check_rank(row, self.sum(lead));
     }
 
-    fn check_rank(&self, row: &Score, anew: DecayedSum) {
+    fn check_rank(&self, row: &Row, anew: DecayedSum) {
         let (kept, rank) = (row.rank, anew.rank(&self.model));
-        // What is left of something that long ago is nothing: some say so, others keep the tiny number
-        if row.decayed_sum == 0.0 && anew.at(&self.model, micros(self.now)) < 1e-250 {
-            assert_eq!(kept, DecayedSum::ZERO.rank(&self.model), "{}: rank", row.lead_id);
-        } else {
+        // What is left of something that long ago is nothing: some say so, others keep a tiny number
+        if anew.at(&self.model, micros(self.now)) > 1e-100 || anew.value == 0.0 {
             assert!((kept - rank).abs() <= 1e-9 * rank.abs(), "{}: rank {kept} is not {rank}", row.lead_id);
         }
     }
+}
 
-    /// Fails when the band of a change is not that of the row it came from.
-    pub fn check_band(&self, row: &Score, written: &str) {
-        assert_eq!(written, band(row.fit, row.activity_score), "{}: band", row.lead_id);
-    }
+/// Fails when the band of a change is not that of the row it came from.
+pub fn check_band(row: &Row, written: &str) {
+    assert_eq!(written, band(row.fit, row.activity_score), "{}: band", row.lead_id);
 }
 
 /// Whether so little decides how it is rounded that either is right.

@@ -1,6 +1,6 @@
 //! What this service knows about a lead when something is to be suggested.
 
-use super::standing::Standing;
+use super::standing::{Basis, Standing};
 use crate::{score_view, task};
 use chrono::{DateTime, TimeDelta, Utc};
 use leadview::interactions;
@@ -17,8 +17,6 @@ const FINISHED: u64 = 10;
 pub(super) const QUIET: TimeDelta = TimeDelta::days(14);
 /// What happened in this time makes a lead hot.
 pub(super) const HOT: TimeDelta = TimeDelta::days(7);
-/// Suggestions that nobody decided on for longer are thought about anew.
-const FRESH: TimeDelta = TimeDelta::days(1);
 
 /// What is known about a lead.
 #[derive(Clone, Debug)]
@@ -64,15 +62,15 @@ impl Context {
         self.last().is_some_and(|last| self.at - last > QUIET)
     }
 
-    /// The task that should have been done first.
-    pub fn overdue(&self) -> Option<&task::Model> {
-        self.open.first().filter(|task| task.due_date.is_some_and(|due| due < self.at))
+    /// The tasks that should have been done already, first the one that should have been done first.
+    pub fn overdue(&self) -> impl Iterator<Item = &task::Model> {
+        self.open.iter().filter(|task| task.due_date.is_some_and(|due| due < self.at))
     }
 
-    /// Whether the scoring service told lately that much is going on.
-    pub fn has_hot_score(&self) -> bool {
+    /// The score, if the scoring service told lately that much is going on.
+    pub fn hot_score(&self) -> Option<&score_view::Model> {
         let score = self.score.as_ref().filter(|score| self.at - score.time() <= HOT);
-        score.and_then(|score| score.band.as_deref()).is_some_and(|band| band.ends_with('1'))
+        score.filter(|score| score.band.as_deref().is_some_and(|band| band.ends_with('1')))
     }
 
     /// How much happened lately, if that was much and people met.
@@ -82,10 +80,12 @@ impl Context {
         Some(lately.len()).filter(|many| *many >= 2 && met)
     }
 
-    /// Suggestions made at this time or later are as good as new ones: nothing has happened since.
-    pub fn fresh(&self) -> DateTime<Utc> {
-        let news = self.last().into_iter().chain(self.lead.updated_at);
-        news.fold(self.at - FRESH, DateTime::max).min(self.at)
+    /// What suggestions made from this are made from. It differs as soon as something else is known of the lead or of
+    /// what happened with it, whenever that was.
+    pub fn basis(&self) -> Basis {
+        let interactions = self.interactions.iter().map(|it| format!(" {}.{}", it.id, it.version));
+        let facts = [self.lead.version.to_string()].into_iter().chain(interactions).collect();
+        Basis { facts, at: self.at }
     }
 }
 

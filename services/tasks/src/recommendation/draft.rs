@@ -53,6 +53,7 @@ impl Draft {
             completed_at: None,
             source: TaskSource::AiSuggested,
             suggestion_kind: Some(self.kind.to_value()),
+            suggested_from: None,
             ai_reasoning: Some(self.reasoning),
             priority: Some(self.priority),
             lead_id: lead,

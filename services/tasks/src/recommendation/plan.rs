@@ -1,7 +1,6 @@
 //! What to suggest for a lead: thought out before anything is written, since a provider may take its time.
 
-use super::{context::Context, draft::Draft, provider, rules};
-use chrono::{DateTime, Utc};
+use super::{context::Context, draft::Draft, provider, rules, standing::Basis};
 use leadview::Known;
 use subgraph::{Result, Service};
 
@@ -9,11 +8,13 @@ use subgraph::{Result, Service};
 pub(super) struct Plan {
     /// The lead.
     pub lead: Known,
-    /// The most urgent first.
+    /// The most urgent first; of a kind, the first one that may be suggested counts.
     pub drafts: Vec<Draft>,
-    /// When a provider was asked, who never says the same twice: what was suggested since, and nobody has decided on,
-    /// counts instead of the drafts.
-    pub fresh: Option<DateTime<Utc>>,
+    /// What they are made from.
+    pub basis: Basis,
+    /// Whether there is a provider, who never says the same twice: what was suggested from the same facts, and nobody
+    /// has decided on, counts instead of the drafts.
+    pub has_provider: bool,
 }
 
 impl Plan {
@@ -24,15 +25,13 @@ impl Plan {
     pub async fn of(service: &Service, lead: i32) -> Result<Self> {
         let lead = leadview::known(service, lead).await?;
         let context = Context::of(service, lead.lead().clone()).await?;
-        let Some(client) = llm::client(service) else {
-            return Ok(Self { lead, drafts: rules::drafts(&context), fresh: None });
+        let (basis, client) = (context.basis(), llm::client(service));
+        let answer = match client {
+            Some(_) if !context.standing.waiting(&basis).is_empty() => Some(Vec::new()),
+            Some(client) => provider::drafts(service, client, &context).await?,
+            None => None,
         };
-        let fresh = context.fresh();
-        if !context.standing.waiting(fresh).is_empty() {
-            return Ok(Self { lead, drafts: Vec::new(), fresh: Some(fresh) });
-        }
-        let answer = provider::drafts(service, client, &context).await?;
         let drafts = answer.unwrap_or_else(|| rules::drafts(&context));
-        Ok(Self { lead, drafts, fresh: Some(fresh) })
+        Ok(Self { lead, drafts, basis, has_provider: client.is_some() })
     }
 }

@@ -19,6 +19,8 @@ use subgraph::{Result, Service};
 
 /// How many tasks are suggested at most.
 pub(super) const MOST: usize = 3;
+/// How many dismissed suggestions the model gets to know, the newest ones.
+const DISMISSED: usize = 20;
 
 const INSTRUCTIONS: &str = "\
 You help a sales team decide what to do next with one lead. The user message is one JSON document about this lead: \
@@ -121,7 +123,8 @@ pub(super) async fn drafts(
 
 /// The kinds that the model may choose from.
 fn allowed(context: &Context) -> Vec<Kind> {
-    let applies = |kind| context.is_active() || (kind == Kind::FollowUp && context.overdue().is_some());
+    let applies =
+        |kind| context.is_active() || (kind == Kind::FollowUp && context.overdue().next().is_some());
     Kind::iter().filter(|kind| applies(*kind) && context.standing.is_open_to(*kind)).collect()
 }
 
@@ -142,7 +145,7 @@ fn data(context: &Context, allowed: &[Kind], finished: &[Model]) -> Value {
     let Context { at, lead, interactions, open, standing, score } = context;
     let since = |then: DateTime<Utc>| (*at - then).num_days();
     let earlier = |task: &Model, outcome| json!({ "kind": task.suggestion_kind, "title": task.title, "outcome": outcome });
-    let dismissed = standing.dismissed().map(|task| earlier(task, "DISMISSED"));
+    let dismissed = standing.dismissed().rev().take(DISMISSED).map(|task| earlier(task, "DISMISSED"));
     let done = finished.iter().map(|task| earlier(task, "DONE"));
     json!({
         "today": at.date_naive(),

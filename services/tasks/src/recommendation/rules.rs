@@ -4,7 +4,7 @@
 //! which there are.
 
 use super::{context::Context, draft::Draft, kind::Kind};
-use crate::task::{MAX_TITLE, TaskPriority};
+use crate::task::{MAX_TITLE, Model, TaskPriority};
 use chrono::TimeDelta;
 
 /// One rule.
@@ -22,7 +22,7 @@ struct Rule {
 const RULES: [Rule; 5] = [
     Rule {
         kind: Kind::FollowUp,
-        when: |it| it.overdue().is_some(),
+        when: |it| it.overdue().next().is_some(),
         title: "Follow up: {task}",
         description: "\"{task}\" should have been done {late} ago. Do it, or agree with {lead} on another date.",
         reasoning: "A task for {lead} has been overdue for {late}.",
@@ -31,7 +31,7 @@ const RULES: [Rule; 5] = [
     },
     Rule {
         kind: Kind::Propose,
-        when: |it| it.is_active() && (it.has_hot_score() || it.busy().is_some()),
+        when: |it| it.is_active() && (it.hot_score().is_some() || it.busy().is_some()),
         title: "Make {lead} a proposal",
         description: "Sum up what {lead} needs, and send a proposal with a price and a date to decide by.",
         reasoning: "{lead} is hot: {hot}.",
@@ -60,7 +60,11 @@ const RULES: [Rule; 5] = [
         kind: Kind::NextStep,
         when: |it| {
             let under_way = !it.interactions.is_empty() && !it.is_quiet();
-            it.is_active() && under_way && !it.has_hot_score() && it.busy().is_none() && it.open.is_empty()
+            it.is_active()
+                && under_way
+                && it.hot_score().is_none()
+                && it.busy().is_none()
+                && it.open.is_empty()
         },
         title: "Agree on a next step with {lead}",
         description: "The last thing was {last}, {quiet} ago. Agree on what comes next and by when, and note it.",
@@ -73,18 +77,27 @@ const RULES: [Rule; 5] = [
 /// Where suggestions of these rules say that they come from.
 const ORIGIN: &str = "Built-in rule: ";
 
-/// What the rules suggest for a lead, the most urgent first.
+/// What the rules suggest for a lead, the most urgent first. Of a kind, there may be several to choose from.
 pub(super) fn drafts(context: &Context) -> Vec<Draft> {
-    RULES.iter().filter(|rule| (rule.when)(context)).map(|rule| rule.draft(context)).collect()
+    RULES.iter().filter(|rule| (rule.when)(context)).flat_map(|rule| rule.drafts(context)).collect()
 }
 
 impl Rule {
-    fn draft(&self, context: &Context) -> Draft {
+    /// One, or one for each overdue task: what is suggested about the first one may have been dismissed.
+    fn drafts(&self, context: &Context) -> Vec<Draft> {
+        match self.kind {
+            Kind::FollowUp => context.overdue().map(|task| self.draft(context, Some(task))).collect(),
+            _ => vec![self.draft(context, None)],
+        }
+    }
+
+    fn draft(&self, context: &Context, overdue: Option<&Model>) -> Draft {
+        let fill = |template| fill(template, context, overdue);
         Draft {
             kind: self.kind,
-            title: fill(self.title, context).chars().take(MAX_TITLE).collect(),
-            description: Some(fill(self.description, context)),
-            reasoning: format!("{ORIGIN}{}", fill(self.reasoning, context)),
+            title: fill(self.title).chars().take(MAX_TITLE).collect(),
+            description: Some(fill(self.description)),
+            reasoning: format!("{ORIGIN}{}", fill(self.reasoning)),
             priority: self.priority,
             due_in_days: self.due_in_days,
         }
@@ -92,25 +105,25 @@ impl Rule {
 }
 
 /// A template with the facts in it. What the facts say is not looked at again, whatever it is.
-fn fill(template: &str, context: &Context) -> String {
+fn fill(template: &str, context: &Context, overdue: Option<&Model>) -> String {
     let mut text = String::new();
     let mut rest = template;
     while let Some((before, (name, after))) =
         rest.split_once('{').and_then(|(before, tail)| Some((before, tail.split_once('}')?)))
     {
-        text.extend([before, &*fact(name, context)]);
+        text.extend([before, &*fact(name, context, overdue)]);
         rest = after;
     }
     text + rest
 }
 
 /// What is known about the lead under this name.
-fn fact(name: &str, context: &Context) -> String {
+fn fact(name: &str, context: &Context, overdue: Option<&Model>) -> String {
     let since = |at| days(context.at - at);
     match name {
         "lead" => context.lead.name().unwrap_or_else(|| "the lead".into()),
-        "task" => context.overdue().map(|task| task.title.clone()).unwrap_or_default(),
-        "late" => context.overdue().and_then(|task| task.due_date).map(since).unwrap_or_default(),
+        "task" => overdue.map(|task| task.title.clone()).unwrap_or_default(),
+        "late" => overdue.and_then(|task| task.due_date).map(since).unwrap_or_default(),
         "last" => last(context).to_owned(),
         "quiet" => context.last().map(since).unwrap_or_default(),
         "hot" => hot(context),
@@ -130,8 +143,9 @@ fn last(context: &Context) -> &'static str {
 /// Why the lead is hot.
 fn hot(context: &Context) -> String {
     let met = context.busy().map(|many| format!("{many} interactions within a week, a meeting among them"));
-    let band = context.score.as_ref().and_then(|score| score.band.as_deref());
-    let scored = band.filter(|_| context.has_hot_score()).map(|band| format!("the score is in band {band}"));
+    let scored = context.hot_score().and_then(|score| {
+        Some(format!("the score was in band {} on {}", score.band.as_ref()?, score.time().date_naive()))
+    });
     scored.into_iter().chain(met).collect::<Vec<_>>().join(", and ")
 }
 

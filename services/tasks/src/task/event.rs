@@ -52,6 +52,7 @@ fn differences(old: &Model, new: &Model) -> Vec<String> {
         ("completed", old.completed != new.completed),
         ("completedAt", old.completed_at != new.completed_at),
         ("source", old.source != new.source),
+        ("aiReasoning", old.ai_reasoning != new.ai_reasoning),
         ("priority", old.priority != new.priority),
     ])
 }

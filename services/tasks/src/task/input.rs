@@ -46,6 +46,7 @@ impl CreateTaskInput {
             completed_at: None,
             source: TaskSource::Manual,
             suggestion_kind: None,
+            suggested_from: None,
             ai_reasoning: None,
             priority,
             lead_id: lead_id.0,
@@ -76,7 +77,7 @@ pub(crate) struct UpdateTaskInput {
     due_date: MaybeUndefined<DateTime<Utc>>,
     /// How much it matters.
     priority: MaybeUndefined<TaskPriority>,
-    /// Whether it is done. True notes the time, once; false clears it.
+    /// Whether it is done. True notes the time, once, and accepts what was suggested; false clears it.
     completed: MaybeUndefined<bool>,
 }
 
@@ -97,12 +98,21 @@ impl UpdateTaskInput {
         if let Some(priority) = priority.clearable() {
             new.priority = priority;
         }
+        if !says_the_same(old, &new) {
+            // It is not what was suggested any more
+            new.suggested_from = None;
+        }
         if let Some(completed) = completed.required("completed")? {
             new = new.with_completed(completed, now);
         }
         v.finish()?;
         Ok(new)
     }
+}
+
+fn says_the_same(one: &Model, other: &Model) -> bool {
+    (&one.title, &one.description, one.due_date, one.priority)
+        == (&other.title, &other.description, other.due_date, other.priority)
 }
 
 #[cfg(test)]
@@ -162,6 +172,20 @@ pub(super) mod tests {
         let undecided = UpdateTaskInput { completed: MaybeUndefined::Null, ..unchanged() };
         for refused in [untitled, undecided] {
             assert_eq!(refused.apply(&task, NOW).unwrap_err().code(), "BAD_USER_INPUT");
+        }
+    }
+    #[test]
+    fn what_a_person_changed_is_not_what_was_suggested() {
+        let task = Model { suggested_from: Some("1".into()), ..input().into_task(NOW).unwrap() };
+        let done = UpdateTaskInput { completed: MaybeUndefined::Value(true), ..unchanged() };
+        assert_eq!(done.apply(&task, NOW).unwrap().suggested_from, task.suggested_from);
+        for changed in [
+            UpdateTaskInput { title: MaybeUndefined::Value("Write".into()), ..unchanged() },
+            UpdateTaskInput { description: MaybeUndefined::Null, ..unchanged() },
+            UpdateTaskInput { due_date: MaybeUndefined::Null, ..unchanged() },
+            UpdateTaskInput { priority: MaybeUndefined::Value(TaskPriority::Low), ..unchanged() },
+        ] {
+            assert_eq!(changed.apply(&task, NOW).unwrap().suggested_from, None);
         }
     }
 }

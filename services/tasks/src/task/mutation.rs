@@ -53,7 +53,7 @@ impl TaskMutation {
         save(change, old, new).await
     }
 
-    /// Marks a task as done. Doing it again changes nothing.
+    /// Marks a task as done, and accepts it if it was suggested. Doing it again changes nothing.
     async fn complete_task(
         &self,
         ctx: &Context<'_>,
@@ -79,43 +79,54 @@ impl TaskMutation {
         save(change, old, new).await
     }
 
-    /// Removes a task, for good. True when it is gone.
+    /// Removes a task, for good. True when it is gone. A suggestion that nobody accepted is CONFLICT: it would be made
+    /// again. Dismiss it instead; what was dismissed is kept, and goes with the lead.
     async fn remove_task(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The task's id.")] id: RowId,
     ) -> Result<bool> {
         let mut change = ctx.change().await?;
-        let task = Entity::locked(change.tx(), id).await?;
+        let task = Entity::locked(change.tx(), id).await?.removable()?;
         Entity::delete_by_id(task.id).exec(change.tx()).await?;
         change.record_event("task.removed", task.id, &task, &event::removed(&task))?;
         change.finish(true).await
     }
 }
 
-/// Saves `new` in the place of `old` as its next version; nothing happens when they are the same. Whatever makes a
-/// task done is its completion.
+/// Saves `new` in the place of `old`; nothing happens when they are the same. Whatever makes a task done is its
+/// completion.
 async fn save(mut change: Change, old: Model, new: Model) -> Result<Model> {
     if new == old {
         return Ok(old);
     }
-    let new = Model { version: old.version + 1, updated_at: change.at(), ..new };
-    let new = match new.clone().into_active_model().reset_all().update(change.tx()).await {
+    let new = match store(&change, &old, new).await {
         Err(error) if is_taken(&error) => {
             let service = change.service().clone();
             drop(change);
-            return Err(suggested_already(&service, &new).await);
+            return Err(suggested_already(&service, &old).await);
         }
-        saved => saved?,
+        stored => stored?,
     };
-    let lead = leadview::name(change.tx(), new.lead_id).await?;
-    let details = diff(&old, &new)?;
-    if new.completed && !old.completed {
-        change.record_event("task.completed", new.id, &details, &event::completed(&new, lead))?;
-    } else {
-        change.record_event("task.updated", new.id, &details, &event::updated(&old, &new, lead))?;
-    }
+    tell(&mut change, &old, &new).await?;
     change.finish(new).await
+}
+
+/// Stores `new` in the place of `old`, which is locked, as its next version.
+pub(crate) async fn store(change: &Change, old: &Model, new: Model) -> Result<Model, DbErr> {
+    let new = Model { version: old.version + 1, updated_at: change.at(), ..new };
+    new.into_active_model().reset_all().update(change.tx()).await
+}
+
+/// Records and tells that `old` became `new`.
+pub(crate) async fn tell(change: &mut Change, old: &Model, new: &Model) -> Result<()> {
+    let lead = leadview::name(change.tx(), new.lead_id).await?;
+    let details = diff(old, new)?;
+    if new.completed && !old.completed {
+        change.record_event("task.completed", new.id, &details, &event::completed(new, lead))
+    } else {
+        change.record_event("task.updated", new.id, &details, &event::updated(old, new, lead))
+    }
 }
 
 /// Whether the lead has another suggestion of this kind that nobody has decided on: the only thing that is unique.

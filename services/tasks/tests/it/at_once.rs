@@ -76,7 +76,10 @@ async fn an_older_suggestion_that_is_opened_again_meanwhile_is_the_answer() {
     stage.complete(&older).await;
     // On its way, but not committed yet
     let opening = stage.begin().await;
-    opening.execute_unprepared("UPDATE task SET completed = false, completed_at = NULL").await.unwrap();
+    opening
+        .execute_unprepared("UPDATE task SET completed = false, completed_at = NULL, source = 'AI_SUGGESTED'")
+        .await
+        .unwrap();
     let asking = tokio::spawn(stage.ask(ASK));
     Stage::until_waiting(&opening).await;
     opening.commit().await.unwrap();

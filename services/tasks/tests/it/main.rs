@@ -10,4 +10,5 @@ mod dismissed;
 mod jobs;
 mod killed;
 mod model;
+mod rebuilt;
 mod stage;

@@ -76,6 +76,84 @@ async fn nobody_is_asked_twice_before_something_happens_or_somebody_decides() {
 }
 
 #[tokio::test]
+async fn what_is_noted_later_counts_though_it_happened_before() {
+    for database in TestDatabase::both() {
+        let provider = Provider::start(|asked| match asked.number {
+            0 => Reply::answer(&answer(&["INTRODUCE"])),
+            _ => Reply::answer(&answer(&["PROPOSE"])),
+        })
+        .await;
+        let stage = Stage::set(database, &provider.flags()).await;
+        stage.lead(1, "John").await;
+        assert_eq!(stage.recommended(1).await[0]["title"], "Please INTRODUCE");
+        stage.clock.advance(TimeDelta::minutes(30));
+        // An hour ago
+        stage.call(1, "Wants an offer").await;
+        assert_eq!(stage.recommended(1).await[0]["title"], "Please PROPOSE");
+        assert_eq!(provider.count(), 2);
+        stage.strike().await;
+    }
+}
+
+#[tokio::test]
+async fn another_text_takes_the_place_of_an_undecided_one_unless_a_person_changed_it() {
+    for database in TestDatabase::both() {
+        let provider = Provider::start(|asked| {
+            let mut said = recommendation("PROPOSE", "LOW");
+            said["title"] = json!(format!("Offer {}", asked.number));
+            Reply::answer(&json!({ "recommendations": [said] }))
+        })
+        .await;
+        let stage = Stage::set(database, &provider.flags()).await;
+        stage.lead(1, "John").await;
+        let first = stage.recommended(1).await.remove(0);
+        stage.call(1, "Wants more").await;
+        let second = stage.recommended(1).await.remove(0);
+        assert_eq!((&second["id"], &second["title"]), (&first["id"], &json!("Offer 1")));
+        assert_eq!(ids(&stage.recommended(1).await), ids(&[first]));
+        assert_eq!(provider.count(), 2, "it is as good as new");
+        let id = second["id"].as_str().unwrap();
+        stage
+            .data(&format!("mutation {{ updateTask(input: {{id: {id}, title: \"Mine\"}}) {{ id }} }}"))
+            .await;
+        let third = stage.recommended(1).await.remove(0);
+        assert_eq!((&third["id"], &third["title"]), (&second["id"], &json!("Mine")));
+        let versions =
+            stage.number("SELECT CAST(version AS bigint) FROM task WHERE suggestion_kind = 'PROPOSE'").await;
+        let told = stage.number("SELECT count(*) FROM outbox WHERE kind = 'task.updated'").await;
+        let recorded = stage.number("SELECT count(*) FROM audit_log WHERE action = 'task.updated'").await;
+        assert_eq!((versions, told, recorded), (3, 2, 2));
+        stage.strike().await;
+    }
+}
+
+#[tokio::test]
+async fn who_knew_less_does_not_replace_what_was_suggested_meanwhile() {
+    for database in TestDatabase::both() {
+        let provider = Provider::start(|asked| match asked.number {
+            0 => Reply::answer(&answer(&["INTRODUCE"])).after(Duration::from_secs(3)),
+            _ => Reply::answer(&answer(&["PROPOSE"])),
+        })
+        .await;
+        let stage = Stage::set(database, &provider.flags()).await;
+        // The client asks one question about a lead at a time
+        let replica = stage.replica(&provider.flags()).await;
+        stage.lead(1, "John").await;
+        let query = "mutation { generateTaskRecommendations(leadId: 1) { title } }";
+        let slow = tokio::spawn(stage.ask_at(replica.addr, query));
+        testkit::eventually("it is asked", Duration::from_secs(5), async || provider.count() == 1).await;
+        stage.clock.advance(TimeDelta::minutes(1));
+        stage.call(1, "Wants an offer").await;
+        let quick = stage.ask(query).await;
+        assert_eq!(quick["data"]["generateTaskRecommendations"], json!([{ "title": "Please PROPOSE" }]));
+        assert_eq!(slow.await.unwrap(), quick);
+        assert_eq!(stage.number("SELECT count(*) FROM task").await, 1);
+        replica.stop().await.unwrap();
+        stage.strike().await;
+    }
+}
+
+#[tokio::test]
 async fn leads_that_are_lost_are_not_asked_about() {
     let provider = Provider::always(Reply::answer(&answer(&["PROPOSE"]))).await;
     let stage = Stage::set(TestDatabase::sqlite(), &provider.flags()).await;

@@ -47,6 +47,11 @@ impl Stage {
     /// Stops the service and starts it again, with these flags.
     pub async fn restart(&mut self, flags: &[String]) {
         self.stop().await;
+        self.resume_with(flags).await;
+    }
+
+    /// Starts the stopped service again, with these flags.
+    pub async fn resume_with(&mut self, flags: &[String]) {
         self.running = Some(self.replica(flags).await);
     }
 
@@ -146,6 +151,13 @@ impl Stage {
         .await;
     }
 
+    /// Takes the tables back to before there were recommendations, while the service is stopped.
+    pub async fn downgrade(&self) {
+        let tasks = tasks::subgraph();
+        let config = tasks.config_from(self.flags(0)).unwrap();
+        assert_eq!(tasks.migrations().down("tasks", &config, 1).await.unwrap(), ["0022_recommendation"]);
+    }
+
     /// What is recommended for a lead.
     pub async fn recommended(&self, lead: i32) -> Vec<Value> {
         let query = format!("mutation {{ generateTaskRecommendations(leadId: {lead}) {TASK} }}");
@@ -188,6 +200,8 @@ fn own_flags(database: &TestDatabase, folder: &TempDir, port: u16) -> Vec<String
         format!("--data-dir={}", folder.path().display()),
         format!("--database-url={}", database.url()),
         format!("--leads-url={}", nobody()),
+        format!("--interactions-url={}", nobody()),
+        format!("--scoring-url={}", nobody()),
         format!("--jwks-url={}", nobody()),
     ]
 }
@@ -196,6 +210,8 @@ fn own_flags(database: &TestDatabase, folder: &TempDir, port: u16) -> Vec<String
 const NO_PROVIDER: [&str; 2] = ["--openrouter-api-key=", "--llm-base-url="];
 
 async fn start(mut flags: Vec<String>, clock: &Clock, more: &[String]) -> Running {
+    let name = |flag: &str| flag.split('=').next().map(str::to_owned);
+    flags.retain(|own| !more.iter().any(|other| name(other) == name(own)));
     flags.extend(if more.is_empty() { NO_PROVIDER.map(str::to_owned).to_vec() } else { more.to_vec() });
     let config = tasks::subgraph().config_from(flags).unwrap();
     let config = Config { nats_url: None, ..config };

@@ -95,7 +95,8 @@ async fn every_fault_of_the_provider_opens_it() {
     for reply in replies {
         let shown = format!("{reply:.60?}");
         let provider = Provider::always(reply).await;
-        let asker = Asker::new(&provider, Limits { rest: Duration::from_mins(1), ..limits() });
+        let limits = Limits { rest: Duration::from_mins(1), total: Duration::from_millis(500), ..limits() };
+        let asker = Asker::new(&provider, limits);
         fail(&asker, 0..5).await;
         assert_eq!(asker.fail("grade:5").await, Failure::Resting, "{shown}");
     }

@@ -22,7 +22,7 @@ async fn say<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> Vec<(String, 
 
 #[tokio::test]
 async fn an_object_is_found_in_what_is_around_it() {
-    let json = good().to_string();
+    let (json, other) = (good().to_string(), r#"{"score": 7, "trust": "LOW"}"#);
     let texts = [
         json.clone(),
         format!("\u{feff}\n {json}\n"),
@@ -35,6 +35,15 @@ async fn an_object_is_found_in_what_is_around_it() {
         format!("It is ```json\n[{}, ]```", json.replace('}', ", \n}")),
         json.replace("Liked", "\\\"},]Liked"),
         json.replace('{', r#"{ "more": [{}, [[]], null, 1e308], "#),
+        // Whatever came before: drafts, quotations, thoughts
+        format!("First {other}, {{\"data\": {other}}}, then ```json\n{json}\n``` {{}} [{other}, {json}]"),
+        format!(
+            "The notes say {other}. My answer:\n{json}\nIt is not {{\"score\": 900, \"trust\": \"HIGH\"}}."
+        ),
+        format!("<think>Perhaps {json}</think>No: {other}</think>\n{json}"),
+        format!("{} {other} {json}", "{".repeat(200)),
+        format!("{} {json}", "[1] {x} { [\" {\"y\": } ".repeat(1_000)),
+        format!("{}</think>{json}", "[{\"".repeat(100_000)),
     ];
     for (text, said) in say(texts).await {
         let said = said.unwrap_or_else(|failure| panic!("{text}: {failure}"));
@@ -73,7 +82,9 @@ async fn what_does_not_fit_is_no_answer() {
         deep("[{\"a\":", ""),
         "[1,".repeat(20_000),
         format!("{}{}", " ".repeat(70_000), good()),
-        format!("{}{}", "{".repeat(200), good()),
+        format!("<think>Perhaps {}", good()),
+        format!("<think>Perhaps {}</think>No.", good()),
+        format!("<think>Perhaps {0}</think> <think>or {0}", good()),
     ]);
     for (text, said) in say(texts).await {
         let failure = said.expect_err(&text);

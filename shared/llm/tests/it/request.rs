@@ -93,6 +93,67 @@ async fn a_server_without_strict_output_is_asked_without_and_only_once_with() {
     }
 }
 
+/// With which extras the questions came: strict output, and a bound on tokens.
+fn extras(provider: &Provider) -> Vec<(bool, bool)> {
+    let has = |body: &Value, field| body.get(field).is_some();
+    let requests = provider.requests();
+    requests.iter().map(|it| (has(&it.body, "response_format"), has(&it.body, "max_tokens"))).collect()
+}
+
+#[tokio::test]
+async fn a_server_without_a_bound_on_tokens_is_asked_strictly_and_only_once_with_one() {
+    let why = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.";
+    let refusal = Reply::json(400, &json!({ "error": { "message": why } }));
+    let provider = Provider::start(move |asked| {
+        if asked.body.get("max_tokens").is_some() { refusal.clone() } else { Reply::answer(&good()) }
+    })
+    .await;
+    let asker = Asker::new(&provider, hasty());
+    for subject in ["grade:1", "grade:2"] {
+        assert_eq!(asker.ask(subject).await.unwrap().answer, grade());
+    }
+    assert_eq!(extras(&provider), [(true, true), (true, false), (true, false)]);
+}
+
+#[tokio::test]
+async fn a_server_without_strict_output_keeps_the_bound_on_tokens() {
+    let provider = simple(400, "response_format is not supported").await;
+    Asker::new(&provider, hasty()).ask("grade:1").await.unwrap();
+    assert_eq!(extras(&provider), [(true, true), (false, true)]);
+}
+
+#[tokio::test]
+async fn a_server_that_knows_neither_is_asked_without_both() {
+    let refusal = |why: &str| Reply::json(422, &json!({ "detail": why }));
+    let provider = Provider::start(move |asked| match &asked.body {
+        body if body.get("response_format").is_some() => refusal("response_format: not permitted"),
+        body if body.get("max_tokens").is_some() => refusal("max_tokens: not permitted"),
+        _ => Reply::answer(&good()),
+    })
+    .await;
+    let asker = Asker::new(&provider, hasty());
+    for subject in ["grade:1", "grade:2"] {
+        asker.ask(subject).await.unwrap();
+    }
+    assert_eq!(extras(&provider), [(true, true), (false, true), (false, false), (false, false)]);
+}
+
+#[tokio::test]
+async fn a_question_that_is_too_long_does_not_change_how_others_are_asked() {
+    let why = "This model's maximum context length is 4096 tokens. Please reduce the length of the messages or max_tokens.";
+    let refusal = Reply::json(400, &json!({ "error": { "message": why } }));
+    let provider = Provider::start(move |asked| {
+        let is_refused = asked.number == 1 && asked.body.get("max_tokens").is_some();
+        if is_refused { refusal.clone() } else { Reply::answer(&good()) }
+    })
+    .await;
+    let asker = Asker::new(&provider, hasty());
+    for subject in ["grade:1", "grade:2", "grade:3"] {
+        assert_eq!(asker.ask(subject).await.unwrap().answer, grade());
+    }
+    assert_eq!(extras(&provider), [(true, true), (true, true), (true, false), (true, true)]);
+}
+
 #[tokio::test]
 async fn a_question_that_is_refused_for_itself_is_not_repeated() {
     let provider = Provider::start(|asked| {

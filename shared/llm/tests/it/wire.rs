@@ -27,16 +27,31 @@ async fn given_up(reply: Reply) -> Duration {
 }
 
 #[tokio::test]
-async fn silence_ends_after_the_idle_time_wherever_it_begins() {
+async fn silence_within_an_answer_ends_after_the_idle_time() {
     let whole = Reply::answer(&good());
-    for bytes in [0, 5, 60, whole.len() / 2, whole.len() - 1] {
+    for bytes in [60, whole.len() / 2, whole.len() - 1] {
         let took = given_up(whole.clone().stop(bytes)).await;
         assert!(took < hastier().total, "{bytes}: {took:?}");
     }
-    given_up(Reply::silence()).await;
     // One byte every ten seconds, in the time of these tests
     let took = given_up(Reply::answer(&good()).dribble(Duration::from_millis(300))).await;
     assert!(took < hastier().total, "{took:?}");
+}
+
+#[tokio::test]
+async fn silence_before_an_answer_ends_with_the_time_for_the_question() {
+    for reply in [Reply::silence(), Reply::answer(&good()).stop(5)] {
+        let took = given_up(reply).await;
+        assert!(took >= hastier().total && took < 3 * hastier().total, "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_may_think_for_longer_than_an_answer_may_pause() {
+    let provider = Provider::always(Reply::answer(&good()).after(6 * hastier().idle)).await;
+    let asker = Asker::new(&provider, hastier());
+    assert_eq!(asker.ask("grade:1").await.unwrap().answer, grade());
+    assert_eq!(provider.count(), 1);
 }
 
 #[tokio::test]

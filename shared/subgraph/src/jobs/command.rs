@@ -44,7 +44,8 @@ pub async fn work_off<J: Job>(service: &Service, id: Uuid, show: Show<'_>) -> Re
                 show(&job);
                 return Ok(job);
             }
-            _ = looks.tick() => if let Some(job) = super::find::<J>(service.db.read(), id).await? {
+            // What cannot be shown now is shown later
+            _ = looks.tick() => if let Ok(Some(job)) = super::find::<J>(service.db.read(), id).await {
                 show(&job);
             }
         }

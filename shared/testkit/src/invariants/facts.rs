@@ -15,7 +15,7 @@ use crate::supergraph::SERVICES;
 /// The services that keep a view of the leads.
 pub(super) const VIEWERS: [&str; 4] = ["interactions", "tasks", "scoring", "notifications"];
 /// The tables whose rows belong to a lead, by their service, with the id and the lead.
-const BELONGINGS: [(&str, &str, &str, &str); 8] = [
+const BELONGINGS: [(&str, &str, &str, &str); 9] = [
     ("interactions", "interaction", "id", "lead_id"),
     ("tasks", "task", "id", "lead_id"),
     ("tasks", "interaction_view", "id", "lead_id"),
@@ -23,6 +23,7 @@ const BELONGINGS: [(&str, &str, &str, &str); 8] = [
     ("scoring", "interaction_view", "id", "lead_id"),
     ("scoring", "lead_score", "lead_id", "lead_id"),
     ("scoring", "lead_summary", "lead_id", "lead_id"),
+    ("scoring", "score_change", "lead_id", "lead_id"),
     ("notifications", "notification", "sequence", "related_lead_id"),
 ];
 
@@ -108,6 +109,8 @@ pub(super) struct Score {
     pub decayed_sum: f64,
     /// In microseconds since 1970.
     pub as_of: i64,
+    pub fit: i32,
+    pub closed: bool,
 }
 
 impl Lead {
@@ -166,7 +169,7 @@ const NOTIFICATIONS: &str =
 const OWNED_INTERACTIONS: &str = "SELECT id, version, lead_id, type AS kind, date FROM interaction";
 const SEEN_INTERACTIONS: &str =
     "SELECT id, version, lead_id, kind, at FROM interaction_view WHERE lead_id IS NOT NULL";
-const SCORES: &str = "SELECT lead_id, decayed_sum, as_of FROM lead_score";
+const SCORES: &str = "SELECT lead_id, decayed_sum, as_of, fit, closed FROM lead_score";
 
 impl Facts {
     pub async fn load(databases: &Databases) -> Result<Self, DbErr> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::{Facts, Interaction};
+use super::facts::{Facts, Interaction, Lead};
 
 /// As the usual model counts: microseconds in which points halve.
 const HALF_LIFE: f64 = 14.0 * 86_400_000_000.0;
@@ -10,7 +10,40 @@ const HALF_LIFE: f64 = 14.0 * 86_400_000_000.0;
 pub(super) fn broken(facts: &Facts) -> Vec<String> {
     let mut broken = views(facts);
     broken.extend(sums(facts));
+    broken.extend(fits(facts));
     broken
+}
+
+/// Each score says how well its lead fits as it is now.
+fn fits(facts: &Facts) -> Vec<String> {
+    let known = facts.scores.values().filter_map(|score| Some((score, facts.leads.get(&score.lead_id)?)));
+    let wrong = known.filter(|(score, lead)| (score.fit, score.closed) != (fit(lead), is_closed(lead)));
+    wrong
+        .map(|(score, lead)| {
+            format!("the score of {lead:?} says fit {} and closed {}", score.fit, score.closed)
+        })
+        .collect()
+}
+
+fn fit(lead: &Lead) -> i32 {
+    let status = match lead.status.as_deref() {
+        Some("NEW") => 10,
+        Some("CONTACTED") => 20,
+        Some("QUALIFIED" | "WON") => 40,
+        _ => 0,
+    };
+    let budget = match lead.budget_cents.unwrap_or_default() {
+        ..=0 => 0,
+        1..=1_000_000 => 10,
+        1_000_001..=5_000_000 => 20,
+        _ => 30,
+    };
+    let given = [lead.has_phone == Some(true), lead.location.is_some(), lead.owner_id.is_some()];
+    status + budget + 10 * given.map(i32::from).iter().sum::<i32>()
+}
+
+fn is_closed(lead: &Lead) -> bool {
+    matches!(lead.status.as_deref(), Some("WON" | "LOST"))
 }
 
 fn views(facts: &Facts) -> Vec<String> {

@@ -53,11 +53,16 @@ pub fn score(band: &str, ago: TimeDelta) -> score_view::Model {
 }
 
 #[test]
-fn what_was_suggested_counts_as_new_until_something_happens_or_a_day_passes() {
-    let long_ago = |at| Context { lead: leadview::Model { updated_at: Some(at), ..lead().lead }, ..lead() };
-    assert_eq!(long_ago(DateTime::UNIX_EPOCH).fresh(), now() - FRESH);
-    assert_eq!(long_ago(now() - TimeDelta::hours(2)).fresh(), now() - TimeDelta::hours(2));
-    let called = |ago| Context { lead: long_ago(DateTime::UNIX_EPOCH).lead, ..with(&[("CALL", ago)]) };
-    assert_eq!(called(TimeDelta::hours(1)).fresh(), now() - TimeDelta::hours(1));
-    assert_eq!(called(TimeDelta::minutes(-3)).fresh(), now());
+fn the_facts_are_others_as_soon_as_something_is_known_that_was_not_whenever_it_happened() {
+    let call = || with(&[("CALL", TimeDelta::hours(1))]);
+    let mut others =
+        vec![lead(), call(), with(&[("CALL", TimeDelta::hours(1)), ("EMAIL", TimeDelta::days(90))])];
+    others.extend([call(), call(), call()]);
+    others[3].lead.version += 1;
+    others[4].interactions[0].version += 1;
+    others[5].interactions[0].id += 1;
+    for (number, one) in others.iter().enumerate() {
+        assert_eq!(one.basis(), one.clone().basis());
+        assert!(others[..number].iter().all(|other| other.basis() != one.basis()), "{number}");
+    }
 }

@@ -74,6 +74,21 @@ fn only_what_may_be_suggested_is_asked_for_and_taken() {
     assert!(allowed(&context).is_empty());
     context.open = vec![known::task(TimeDelta::days(-1))];
     assert_eq!(allowed(&context), [Kind::FollowUp]);
+    let ignored = draft(Kind::FollowUp).into_task(42, DateTime::UNIX_EPOCH);
+    context.standing = Standing::from(vec![Model { source: TaskSource::Dismissed, ..ignored }]);
+    assert_eq!(allowed(&context), [Kind::FollowUp], "there may be another");
+}
+
+#[test]
+fn the_model_gets_to_know_the_newest_dismissed_ones() {
+    let dismissed = |number| {
+        let task = draft(Kind::FollowUp).into_task(42, DateTime::UNIX_EPOCH);
+        Model { source: TaskSource::Dismissed, title: format!("Follow up: {number}"), ..task }
+    };
+    let standing = Standing::from((0..30).map(dismissed).collect::<Vec<_>>());
+    let data = data(&Context { standing, ..known::lead() }, &[Kind::Introduce], &[]);
+    let earlier = data["earlierSuggestions"].as_array().unwrap();
+    assert_eq!((earlier.len(), &earlier[0]["title"]), (20, &json!("Follow up: 29")));
 }
 
 #[test]

@@ -80,8 +80,17 @@ fn the_texts_have_the_facts_in_them_and_say_where_they_come_from() {
     assert_eq!(follow_up.reasoning, "Built-in rule: A task for John Doe has been overdue for 3 days.");
     assert_eq!(
         propose.reasoning,
-        "Built-in rule: John Doe is hot: the score is in band A1, and 2 interactions within a week, a meeting among them."
+        "Built-in rule: John Doe is hot: the score was in band A1 on 2026-01-13, and 2 interactions within a week, a meeting among them."
     );
+}
+
+#[test]
+fn each_overdue_task_may_be_followed_up_on() {
+    let overdue = |title: &str| Model { title: title.into(), ..known::task(TimeDelta::days(-3)) };
+    let open = vec![overdue("A"), overdue("B"), known::task(TimeDelta::days(1))];
+    let drafts = drafts(&Context { open, ..known::with(&[("CALL", TimeDelta::days(1))]) });
+    let titles: Vec<_> = drafts.iter().map(|draft| &*draft.title).collect();
+    assert_eq!(titles, ["Follow up: A", "Follow up: B"]);
 }
 
 #[test]
@@ -96,7 +105,7 @@ fn every_rule_makes_what_is_valid_whatever_the_facts_are() {
             [known::lead().interactions, known::with(&[("FAX", TimeDelta::days(1))]).interactions]
         {
             let context = Context { interactions, ..context.clone() };
-            let draft = rule.draft(&context);
+            let draft = rule.draft(&context, context.overdue().next());
             assert_eq!(draft.clone().checked().unwrap(), draft);
             assert!(draft.reasoning.starts_with(ORIGIN));
         }
