@@ -5,7 +5,7 @@ use crate::{
     model::{self, ScoreModel, sql},
 };
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, Value};
 use subgraph::{Change, Error, Result};
 use uuid::Uuid;
 
@@ -13,6 +13,9 @@ use uuid::Uuid;
 /// no index has to be written.
 const SAME: f64 = 1e-9;
 
+/// For statements on thousands of rows, of which Postgres expects one, and would look for each by itself. What a power
+/// cut takes is done again, as the position is kept in the same transaction.
+const FOR_MANY: &str = "SET LOCAL enable_nestloop TO off; SET LOCAL synchronous_commit TO off";
 /// How far a number can be from the sum of several, as a part of it, for each of them.
 const ROUNDING: f64 = 2.0 * f64::EPSILON;
 /// Whether a lead is won or lost.
@@ -46,17 +49,68 @@ impl Chunk {
         let (tx, backend) = (change.tx(), change.tx().get_database_backend());
         let statements = Statements { model, backend, now: change.at() };
         if backend == DbBackend::Postgres {
-            // What a power cut takes is done again, as the position is kept in the same transaction
-            tx.execute_unprepared("SET LOCAL synchronous_commit TO off").await?;
+            tx.execute_unprepared(FOR_MANY).await?;
         }
-        let there = tx.execute_raw(statements.calculate(self)).await?.rows_affected();
-        if i64::try_from(there) != Ok(self.leads) {
-            tx.execute_raw(statements.add(self)).await?;
+        let work = Work { statements, tx, chunk: self, run };
+        if work.run(&work.statements.calculate()).await? != self.leads {
+            work.run(&work.statements.add()).await?;
         }
-        tx.execute_raw(statements.history(self, run)).await?;
-        Ok(())
+        work.keep_history().await
     }
 }
+
+/// The work on one chunk.
+struct Work<'a> {
+    statements: Statements<'a>,
+    tx: &'a DatabaseTransaction,
+    chunk: &'a Chunk,
+    run: Uuid,
+}
+
+impl Work<'_> {
+    /// Runs a statement that writes scores; how many it wrote. On Postgres it is one with the history of what it
+    /// changed: otherwise all of them would be read once more.
+    async fn run(&self, write: &str) -> Result<i64> {
+        if self.statements.backend != DbBackend::Postgres {
+            let written = self.tx.execute_raw(self.statement(write.into())).await?.rows_affected();
+            return i64::try_from(written).map_err(Error::internal);
+        }
+        let history = history("written", "true");
+        let sql = format!(
+            "WITH written AS ({write} RETURNING {WRITTEN}), told AS ({history}) SELECT count(*) FROM written"
+        );
+        let row = self.tx.query_one_raw(self.statement(sql)).await?;
+        Ok(row.ok_or_else(|| Error::internal("a count has a row"))?.try_get_by(0)?)
+    }
+
+    /// Keeps the history of what was written, where that was not done already.
+    async fn keep_history(&self) -> Result<()> {
+        if self.statements.backend != DbBackend::Postgres {
+            self.tx.execute_raw(self.statement(history("lead_score", IN_CHUNK))).await?;
+        }
+        Ok(())
+    }
+
+    /// `$1` and `$2` are the bounds of the chunk; `$3` to `$5` the time, the version of the model, and the time as the
+    /// model counts it; `$6` the run.
+    fn statement(&self, sql: String) -> Statement {
+        let Statements { model, backend, now } = self.statements;
+        let values: [Value; 6] = [
+            self.chunk.after.into(),
+            self.chunk.last.into(),
+            now.into(),
+            model.version().into(),
+            model::micros(now).into(),
+            self.run.into(),
+        ];
+        Statement::from_sql_and_values(backend, sql, values)
+    }
+}
+
+/// What the history needs of a score that was written.
+const WRITTEN: &str = "s.lead_id, s.activity_score, s.previous_score, s.fit";
+/// Of all scores those that this chunk wrote.
+const IN_CHUNK: &str = "lead_id > $1 AND lead_id <= $2 AND score_calculated_at = $3";
 
 /// The statements of one chunk. Each table is told the bounds, so that none is read as a whole.
 struct Statements<'a> {
@@ -67,10 +121,10 @@ struct Statements<'a> {
 
 impl Statements<'_> {
     /// Rows for leads that have none. On Postgres the leads are held, so that none of them is removed meanwhile.
-    fn add(&self, chunk: &Chunk) -> Statement {
+    fn add(&self) -> String {
         let hold = if self.backend == DbBackend::Postgres { "FOR SHARE" } else { "" };
-        let sql = format!(
-            "INSERT INTO lead_score (lead_id, activity_score, score_calculated_at, decayed_sum, as_of, drift, rank, \
+        format!(
+            "INSERT INTO lead_score AS s (lead_id, activity_score, score_calculated_at, decayed_sum, as_of, drift, rank, \
              fit, closed, model_version) \
              SELECT id, {activity}, $3, total, $5, interactions * total * {ROUNDING:?}, {rank}, fit, closed, $4 \
              FROM (SELECT l.id, l.fit, l.closed, count(i.id) AS interactions, coalesce(sum({points}), 0.0) AS total \
@@ -83,17 +137,16 @@ impl Statements<'_> {
             rank = self.model.sql_rank("total", "$5"),
             points = self.model.sql_points("i.kind", "i.at", "$5"),
             fit = sql::fit("lead_view"),
-        );
-        self.statement(sql, chunk, self.values())
+        )
     }
 
     /// The sums of those that have rows, and all that follows from them. A row that somebody changed since the
     /// statement began stays as it is: it is newer. That is seen by when and by which model it was
     /// calculated, which Postgres compares again once it has the row's lock.
-    fn calculate(&self, chunk: &Chunk) -> Statement {
+    fn calculate(&self) -> String {
         let kept =
             |column: &str, new: &str| format!("{column} = CASE WHEN n.same THEN s.{column} ELSE {new} END");
-        let sql = format!(
+        format!(
             "WITH n AS MATERIALIZED ({anew}) \
              UPDATE lead_score AS s SET {sum}, {as_of}, {drift}, {rank}, \
              previous_score = CASE WHEN s.model_version = '' THEN NULL ELSE s.activity_score END, \
@@ -105,8 +158,7 @@ impl Statements<'_> {
             drift = kept("drift", &format!("n.interactions * n.total * {ROUNDING:?}")),
             rank = kept("rank", &self.model.sql_rank("n.total", "$5")),
             activity = self.model.sql_activity("n.total"),
-        );
-        self.statement(sql, chunk, self.values())
+        )
     }
 
     /// The sums as they should be now, and whether those that are there are the same.
@@ -124,27 +176,14 @@ impl Statements<'_> {
             points = self.model.sql_points("kind", "at", "$5"),
         )
     }
+}
 
-    /// `$3` to `$5`: the time, the version of the model, and the time as the model counts it.
-    fn values(&self) -> [Value; 3] {
-        [self.now.into(), self.model.version().into(), model::micros(self.now).into()]
-    }
-
-    /// What changed, of what was just calculated.
-    fn history(&self, chunk: &Chunk, run: Uuid) -> Statement {
-        let band = sql::band("fit", "activity_score");
-        let sql = format!(
-            "INSERT INTO score_change (lead_id, activity_score, previous, band, cause, cause_id, at, model_version) \
-             SELECT lead_id, activity_score, previous_score, {band}, '{RECALCULATION}', $4, $3, model_version \
-             FROM lead_score WHERE lead_id > $1 AND lead_id <= $2 AND score_calculated_at = $3 \
-             AND activity_score IS DISTINCT FROM previous_score ORDER BY lead_id"
-        );
-        self.statement(sql, chunk, [self.now.into(), run.into()])
-    }
-
-    /// `$1` and `$2` are the bounds of the chunk.
-    fn statement<const N: usize>(&self, sql: String, chunk: &Chunk, values: [Value; N]) -> Statement {
-        let values = [chunk.after.into(), chunk.last.into()].into_iter().chain(values);
-        Statement::from_sql_and_values(self.backend, sql, values)
-    }
+/// Keeps what changed, of scores `from` somewhere that were just written.
+fn history(from: &str, condition: &str) -> String {
+    let band = sql::band("fit", "activity_score");
+    format!(
+        "INSERT INTO score_change (lead_id, activity_score, previous, band, cause, cause_id, at, model_version) \
+         SELECT lead_id, activity_score, previous_score, {band}, '{RECALCULATION}', $6, $3, $4 \
+         FROM {from} WHERE {condition} AND activity_score IS DISTINCT FROM previous_score ORDER BY lead_id"
+    )
 }
