@@ -1,3 +1,4 @@
+DROP INDEX lead_view_there;
 DROP INDEX lead_score_open_rank;
 DROP INDEX lead_score_rank;
 --postgres{

@@ -31,3 +31,5 @@ ALTER TABLE lead_score SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.
 --}
 CREATE INDEX lead_score_rank ON lead_score (rank DESC, lead_id);
 CREATE INDEX lead_score_open_rank ON lead_score (rank DESC, lead_id) WHERE NOT closed;
+-- The leads of a chunk, without looking at their rows
+CREATE INDEX lead_view_there ON lead_view (id) WHERE removed_at IS NULL;
