@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use std::collections::HashMap;
 use subgraph::{
-    Child, Children, ContextExt, Cursor, CursorConnection, Error, Id, Key, Newest, Offset, Page, PageRequest,
-    Result, Service, sql,
+    Child, Children, ContextExt, CursorConnection, Error, Id, Newest, Offset, PageRequest, Result, Service,
+    sql, to_int,
 };
 
 /// A lead, by its id.
@@ -59,8 +59,7 @@ impl Lead {
 
 impl Lead {
     async fn newest(&self, ctx: &Context<'_>, page: Offset) -> Result<Vec<Model>> {
-        let list = list(false, page.limit, page.offset);
-        Ok(ctx.load(Children::<Model>::of(self.id.0, list)).await?.unwrap_or_default())
+        Ok(ctx.load(Children::<Model>::of(self.id.0, list(page))).await?.unwrap_or_default())
     }
 
     async fn page(
@@ -71,29 +70,9 @@ impl Lead {
     ) -> Result<CursorConnection<Model, InteractionTotal>> {
         let sort = Entity::newest(format!("lead:{}:interactions", self.id));
         let page = PageRequest::try_new(sort.name.clone(), forward, backward)?;
-        let rows = if page.after.is_none() && page.before.is_none() {
-            self.outer_page(ctx, &page).await?
-        } else {
-            sort.page(ctx.db(), Entity::of_lead(self.id.0), &page).await?
-        };
+        let under = (self.id.0, list(Offset { limit: page.limit, offset: 0 }));
+        let rows = sort.page_under(ctx, under, Entity::of_lead(self.id.0), &page).await?;
         Ok(rows.into_connection(InteractionTotal(self.id.0)))
-    }
-
-    /// The first or the last page, which a list of leads can show of each: one statement for all.
-    async fn outer_page(&self, ctx: &Context<'_>, page: &PageRequest) -> Result<Page<Model>> {
-        // One row more than asked for tells whether there are more
-        let list = list(page.backward, page.limit + 1, 0);
-        let mut rows = ctx.load(Children::<Model>::of(self.id.0, list)).await?.unwrap_or_default();
-        let more = rows.len() as u64 > page.limit;
-        if more {
-            rows.pop();
-        }
-        if page.backward {
-            rows.reverse();
-        }
-        let place = |row: &Model| Cursor { list: page.list.clone(), key: Key::Time(row.date), id: row.id.0 };
-        let rows = rows.into_iter().map(|row| (place(&row), row)).collect();
-        Ok(Page { rows, has_previous: page.backward && more, has_next: !page.backward && more })
     }
 }
 
@@ -127,9 +106,18 @@ impl Child for Model {
     }
 }
 
-/// Some of the interactions with a lead, newest first, or the oldest ones, oldest first.
-fn list(oldest: bool, limit: u64, offset: u64) -> Newest {
-    Newest { table: "interaction", parent: "lead_id", by: "date", only: String::new(), oldest, limit, offset }
+/// Some of the interactions with a lead, newest first.
+fn list(page: Offset) -> Newest {
+    let Offset { limit, offset } = page;
+    Newest {
+        table: "interaction",
+        parent: "lead_id",
+        by: "date",
+        only: String::new(),
+        oldest: false,
+        limit,
+        offset,
+    }
 }
 
 /// How many interactions with a lead there are.
@@ -147,8 +135,7 @@ impl Loader<CountOfLead> for Service {
         let counts =
             counts.filter(sql::any(self.db.backend(), Column::LeadId, &leads)).group_by(Column::LeadId);
         let counts: Vec<(i32, i64)> = counts.into_tuple().all(self.db.read()).await?;
-        let counts =
-            counts.into_iter().map(|(lead, n)| (CountOfLead(lead), i32::try_from(n).unwrap_or(i32::MAX)));
+        let counts = counts.into_iter().map(|(lead, n)| (CountOfLead(lead), to_int(n)));
         Ok(counts.collect())
     }
 }

@@ -12,6 +12,7 @@
 //!
 //! Unix only: the router has to die with the launcher.
 
+mod bar;
 pub mod compose;
 pub mod events;
 pub mod migrate;

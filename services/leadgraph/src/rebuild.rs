@@ -1,17 +1,12 @@
 //! `leadgraph rebuild`: fills what services know of each other again from what the owners have.
 
-use std::{
-    io::{IsTerminal as _, stderr},
-    path::PathBuf,
-    time::Duration,
-};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use subgraph::{Rebuilt, Subgraph};
 
-use crate::{services, table::print};
+use crate::{bar::bar, services, table::print};
 
 /// What `leadgraph rebuild` can be told. Where the owners answer is configured as for the service itself.
 #[derive(Args, Clone, Debug)]
@@ -52,7 +47,8 @@ async fn one(service: &Subgraph, args: &RebuildArgs) -> Result<Vec<String>> {
     if args.all && service.migrations().open(name, &config).await?.is_none() {
         return Ok(vec![format!("{name}: no database yet")]);
     }
-    let bar = bar(name);
+    // How many rows there will be is not known
+    let bar = bar("{spinner} [{elapsed_precise}] {prefix} {msg} {pos} rows").with_prefix(name);
     let show = |at: &Rebuilt| {
         bar.set_message(at.kind);
         bar.set_position(at.rows);
@@ -60,19 +56,6 @@ async fn one(service: &Subgraph, args: &RebuildArgs) -> Result<Vec<String>> {
     let rebuilt = service.rebuild(config, args.force, &show).await;
     bar.finish_and_clear();
     Ok(rebuilt?.iter().map(|view| line(name, view)).collect())
-}
-
-/// On a terminal only. How many rows there will be is not known.
-fn bar(service: &'static str) -> ProgressBar {
-    let terminal = stderr().is_terminal();
-    let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(None, target).with_prefix(service);
-    if let Ok(style) = ProgressStyle::with_template("{spinner} [{elapsed_precise}] {prefix} {msg} {pos} rows")
-    {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(250));
-    bar
 }
 
 fn line(service: &str, Rebuilt { owner, kind, rows, changed, forgotten }: &Rebuilt) -> String {

@@ -23,21 +23,21 @@ pub(crate) struct Scoring;
 impl Consumer<InteractionCreated> for Scoring {
     async fn apply(change: &mut Change, received: &Received<InteractionCreated>) -> Result<()> {
         let noted = interactions::note(change, &received.event.interaction).await?;
-        touched(change, noted, &Cause::event(received)).await.map(drop)
+        touched(change, noted, &Cause::event(received)).await
     }
 }
 
 impl Consumer<InteractionUpdated> for Scoring {
     async fn apply(change: &mut Change, received: &Received<InteractionUpdated>) -> Result<()> {
         let noted = interactions::note(change, &received.event.interaction).await?;
-        touched(change, noted, &Cause::event(received)).await.map(drop)
+        touched(change, noted, &Cause::event(received)).await
     }
 }
 
 impl Consumer<InteractionRemoved> for Scoring {
     async fn apply(change: &mut Change, received: &Received<InteractionRemoved>) -> Result<()> {
         let noted = interactions::remove(change, &received.event).await?;
-        touched(change, noted, &Cause::event(received)).await.map(drop)
+        touched(change, noted, &Cause::event(received)).await
     }
 }
 
@@ -89,21 +89,20 @@ impl Consumer<LeadRemoved> for Scoring {
     }
 }
 
-/// An interaction was noted, corrected or removed. Says whether that was new.
-async fn touched(change: &mut Change, noted: Option<Noted>, cause: &Cause) -> Result<bool> {
-    let Some(Noted { before, after }) = noted else { return Ok(false) };
-    let Some(lead) = after.as_ref().or(before.as_ref()).and_then(|row| row.lead_id) else { return Ok(true) };
+/// An interaction was noted, corrected or removed; nothing when that was known.
+async fn touched(change: &mut Change, noted: Option<Noted>, cause: &Cause) -> Result<()> {
+    let Some(Noted { before, after }) = noted else { return Ok(()) };
+    let Some(lead) = after.as_ref().or(before.as_ref()).and_then(|row| row.lead_id) else { return Ok(()) };
     let (row, was_there) = Model::hold(change, lead).await?;
     let model = change.service().state::<ScoreModel>().clone();
     let sum = match changed_sum(&model, &row, before.as_ref(), after.as_ref()) {
         Some(sum) => sum,
-        None => score::sum_anew(change.service(), change.tx(), lead).await?,
+        None => score::sum_anew(&model, change.tx(), lead).await?,
     };
     let profile = score::profile(change.tx(), lead).await?;
     let before = was_there.then(|| row.clone());
     let row = Model { touched: row.touched + 1, ..row };
-    save(change, before, row.calculated(&model, sum, &profile, change.at()), cause).await?;
-    Ok(true)
+    save(change, before, row.calculated(&model, sum, &profile, change.at()), cause).await
 }
 
 /// The sum with one interaction changed; nothing when it has to be made anew.
@@ -114,7 +113,7 @@ fn changed_sum(
     after: Option<&interactions::Model>,
 ) -> Option<DecayedSum> {
     // One that another model made, or none, is of no use
-    if row.model_version != model.version() {
+    if !row.is_by(model) {
         return None;
     }
     if let (Some(before), Some(after)) = (before, after)
@@ -136,16 +135,12 @@ async fn profiled(change: &mut Change, lead: i32, cause: &Cause) -> Result<()> {
         return Ok(());
     }
     let (row, _) = Model::hold(change, lead).await?;
-    let model = change.service().state::<ScoreModel>().clone();
     let profile: Profile = score::profile(change.tx(), lead).await?;
     if (row.fit, row.closed) == (model::fit(&profile), model::is_closed(&profile)) {
         return Ok(());
     }
-    let sum = match changed_sum(&model, &row, None, None) {
-        Some(sum) => sum,
-        None => score::sum_anew(change.service(), change.tx(), lead).await?,
-    };
-    let new = row.clone().calculated(&model, sum, &profile, change.at());
+    let sum = row.sum_by(change.service(), change.tx()).await?;
+    let new = row.clone().calculated(change.service().state(), sum, &profile, change.at());
     save(change, Some(row), new, cause).await
 }
 
@@ -178,16 +173,11 @@ async fn tell(
     cause: &Cause,
 ) -> Result<()> {
     let (previous_score, previous_band) = previous.unzip();
-    let band = new.band(&change.service().state::<ScoreModel>().clone(), change.at());
     let told = ScoreUpdated {
-        lead_id: new.lead_id,
         lead_name: leadview::name(change.tx(), new.lead_id).await?,
-        version: new.version,
         previous_score,
-        score: Some(new.activity_score),
         previous_band,
-        band: Some(band),
-        calculated_at: new.score_calculated_at,
+        ..new.told(change.service().state())
     };
     if cause.is_bulk() {
         change.begin_batch(1);

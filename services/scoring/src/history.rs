@@ -4,10 +4,7 @@ use crate::{model::ScoreModel, score};
 use async_graphql::{ComplexObject, Context, ID, SimpleObject, connection::EmptyFields};
 use events::Event;
 use sea_orm::{ActiveValue::NotSet, entity::prelude::*};
-use subgraph::{
-    Change, Child, Children, ContextExt, Cursor, CursorConnection, Key, Newest, Page, PageRequest, Received,
-    Result, Sort,
-};
+use subgraph::{Change, Child, CursorConnection, Key, Newest, PageRequest, Received, Result, Sort};
 
 /// One change of a lead's score.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, SimpleObject)]
@@ -140,29 +137,17 @@ pub(crate) async fn page(
 ) -> Result<CursorConnection<Model>> {
     let sort = newest(lead);
     let page = PageRequest::try_new(sort.name.clone(), (first, after), (None, None))?;
-    if page.after.is_some() {
-        let rows = sort.page(ctx.db(), Entity::find().filter(Column::LeadId.eq(lead)), &page).await?;
-        return Ok(rows.into_connection(EmptyFields));
-    }
-    // The first page, which a list of leads can show of each: one statement for all
     let list = Newest {
         table: "score_change",
         parent: "lead_id",
         by: "id",
         only: String::new(),
         oldest: false,
-        limit: page.limit + 1,
+        limit: page.limit,
         offset: 0,
     };
-    let mut rows = ctx.load(Children::<Model>::of(lead, list)).await?.unwrap_or_default();
-    let more = rows.len() as u64 > page.limit;
-    if more {
-        rows.pop();
-    }
-    let place = |row: &Model| Cursor { list: page.list.clone(), key: Key::Int(row.id), id: row.lead_id };
-    let rows = rows.into_iter().map(|row| (place(&row), row)).collect();
-    let page = Page { rows, has_previous: false, has_next: more };
-    Ok(page.into_connection(EmptyFields))
+    let of_lead = Entity::find().filter(Column::LeadId.eq(lead));
+    Ok(sort.page_under(ctx, (lead, list), of_lead, &page).await?.into_connection(EmptyFields))
 }
 
 /// The order in which things happened, newest first.

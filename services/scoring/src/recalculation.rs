@@ -19,6 +19,7 @@ use std::time::Duration;
 use subgraph::{
     Caller, Change, Config, ContextExt, Error, Result, Service, Subgraph,
     jobs::{self, Job, Progress, Run, Status},
+    to_int,
 };
 use tokio::time::timeout;
 
@@ -137,7 +138,7 @@ impl Position {
         }
         self.ended = true;
         let mut change = run.change().await?;
-        let [count, failed] = [self.done - self.failed, self.failed].map(int);
+        let [count, failed] = [self.done - self.failed, self.failed].map(to_int);
         let details = json!({ "count": count, "failed": failed });
         change.record_event(
             "score.recalculated",
@@ -160,10 +161,6 @@ impl Position {
 async fn total(db: &impl ConnectionTrait) -> Result<i64> {
     let all = leadview::Entity::find().filter(leadview::Column::RemovedAt.is_null());
     Ok(i64::try_from(all.count(db).await?).unwrap_or(i64::MAX))
-}
-
-fn int(count: i64) -> i32 {
-    i32::try_from(count).unwrap_or(i32::MAX)
 }
 
 /// Starts a run by itself when there are scores that another model made. One whose view of interactions is still to
@@ -249,6 +246,6 @@ fn outcome(job: &jobs::Model) -> Result<RecalculateScoresResult> {
     }
     let duration = job.started_at.zip(job.finished_at).map(|(start, end)| (end - start).num_milliseconds());
     let [count, failed, duration_ms] =
-        [job.done - job.failed, job.failed, duration.unwrap_or_default()].map(int);
+        [job.done - job.failed, job.failed, duration.unwrap_or_default()].map(to_int);
     Ok(RecalculateScoresResult { count, failed, duration_ms })
 }

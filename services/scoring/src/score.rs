@@ -18,6 +18,9 @@ use sea_orm::{
 pub(crate) use snapshot::snapshot;
 use subgraph::{Change, Result, Service};
 
+/// The model of scores that none of ours made; as the migration that adds the column says.
+const NO_MODEL: &str = "0";
+
 /// What is stored about one lead.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "lead_score")]
@@ -55,12 +58,7 @@ impl Entity {
         // To the letter the condition of the index
         if include_closed { all } else { all.filter(Expr::cust("NOT closed")) }
     }
-}
 
-/// The model of scores that none of ours made; as the migration that adds the column says.
-const NO_MODEL: &str = "0";
-
-impl Entity {
     /// Marks the score of a lead whose interactions changed, if it has one, as made by no model.
     pub(crate) async fn disown(change: &Change, lead: i32) -> Result<()> {
         let update = Self::update_many().filter(Column::LeadId.eq(lead));
@@ -104,8 +102,19 @@ impl Model {
             closed: false,
             version: 0,
             previous_score: None,
-            model_version: String::new(),
+            model_version: NO_MODEL.into(),
         }
+    }
+
+    /// The sum of its interactions' points, made anew where another model made it, or none.
+    pub(crate) async fn sum_by(&self, service: &Service, db: &impl ConnectionTrait) -> Result<DecayedSum> {
+        let model = service.state::<ScoreModel>();
+        if self.is_by(model) { Ok(self.sum()) } else { sum_anew(model, db, self.lead_id).await }
+    }
+
+    /// Whether this model made it.
+    pub(crate) fn is_by(&self, model: &ScoreModel) -> bool {
+        self.model_version == model.version()
     }
 
     /// The sum of its interactions' points.
@@ -165,11 +174,10 @@ pub(crate) async fn profile(db: &impl ConnectionTrait, lead: i32) -> Result<Prof
 }
 
 /// The sum of all interactions with a lead, made anew.
-pub(crate) async fn sum_anew(service: &Service, db: &impl ConnectionTrait, lead: i32) -> Result<DecayedSum> {
+pub(crate) async fn sum_anew(model: &ScoreModel, db: &impl ConnectionTrait, lead: i32) -> Result<DecayedSum> {
     let all = interactions::Entity::find().select_only();
     let all = all.column(interactions::Column::Kind).column(interactions::Column::At);
     let all = all.filter(interactions::Column::LeadId.eq(lead)).into_tuple::<(String, i64)>().all(db).await?;
-    let model = service.state::<ScoreModel>();
     Ok(DecayedSum::of(model, all.iter().map(|(kind, at)| (model.points(kind), *at))))
 }
 

@@ -79,8 +79,7 @@ impl Consumer<LeadRemoved> for ScoreView {
 /// It is newer by its version, or by its time: a score that was made anew begins with the first version, one that was
 /// calculated anew without anything that happened has the same, and the clocks of two replicas may differ.
 async fn note(change: &Change, told: &ScoreUpdated) -> Result<bool> {
-    let lead = leadview::Entity::find_by_id(told.lead_id).one(change.tx()).await?;
-    if lead.is_some_and(|lead| lead.is_removed()) {
+    if leadview::is_gone(change, told.lead_id).await? {
         return Ok(false);
     }
     let newer = |column| Expr::col((Entity, column)).lt(Expr::col((Alias::new("excluded"), column)));

@@ -83,9 +83,7 @@ pub struct Noted {
 /// Notes an interaction as the interactions service has it. Nothing, when this version or a newer one is known, or
 /// its lead was removed.
 pub async fn note(change: &Change, interaction: &Interaction) -> Result<Option<Noted>> {
-    // Held: somebody may fill the view while the lead's removal is applied
-    let lead = crate::Entity::find_by_id(interaction.lead_id).lock_shared().one(change.tx()).await?;
-    if lead.is_some_and(|lead| lead.is_removed()) {
+    if crate::is_gone(change, interaction.lead_id).await? {
         return Ok(None);
     }
     put(change, interaction.into()).await

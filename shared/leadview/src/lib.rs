@@ -13,12 +13,12 @@ mod row;
 mod view;
 
 pub use known::{Known, known};
-pub use row::{Column, Entity, Model};
+pub use row::{Column, Entity, Model, is_closed};
 pub use view::LeadView;
 
 use events::contract::{LeadCreated, LeadRemoved, LeadUpdated};
-use sea_orm::{ConnectionTrait, EntityTrait};
-use subgraph::{Result, Subgraph};
+use sea_orm::{ConnectionTrait, EntityTrait, QuerySelect};
+use subgraph::{Change, Result, Subgraph};
 
 /// Makes a service keep the view. Its own consumers of these events come after this, and find the view up to date.
 #[must_use]
@@ -29,6 +29,13 @@ pub fn follow(subgraph: Subgraph) -> Subgraph {
         .on::<LeadUpdated, LeadView>()
         .on::<LeadRemoved, LeadView>()
         .view::<LeadUpdated, LeadView>()
+}
+
+/// Whether a lead was removed, as far as the view knows. One that is there is held until the transaction ends: what is
+/// told late can be noted beside its removal.
+pub async fn is_gone(change: &Change, lead: i32) -> Result<bool> {
+    let known = Entity::find_by_id(lead).lock_shared().one(change.tx()).await?;
+    Ok(known.is_some_and(|lead| lead.is_removed()))
 }
 
 /// What a lead is called; nothing for one that is not known or was removed.

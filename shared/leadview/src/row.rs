@@ -52,6 +52,11 @@ impl Model {
         self.removed_at.is_some()
     }
 
+    /// Whether it was won or lost: nothing more is to be done.
+    pub fn is_closed(&self) -> bool {
+        is_closed(self.status.as_deref())
+    }
+
     /// What stays of a lead that was removed at `at`.
     pub(crate) fn tombstone(id: i32, version: i32, at: DateTimeUtc) -> Self {
         Self {
@@ -69,6 +74,11 @@ impl Model {
             removed_at: Some(at),
         }
     }
+}
+
+/// Whether a lead in this status was won or lost.
+pub fn is_closed(status: Option<&str>) -> bool {
+    matches!(status, Some("WON" | "LOST"))
 }
 
 impl From<&Lead> for Model {

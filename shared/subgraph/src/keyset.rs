@@ -6,9 +6,12 @@
 
 use crate::{
     error::{Error, Result},
+    load::{Child, Children, Newest},
     page::{Cursor, Key, Offset, Page, PageRequest},
+    service::ContextExt,
     sql,
 };
+use async_graphql::Context;
 use sea_orm::{
     EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
     entity::prelude::*,
@@ -143,6 +146,35 @@ where
             if page.backward { (more, page.before.is_some()) } else { (page.after.is_some(), more) };
         let rows = rows.into_iter().map(|row| (self.cursor(&page.list, &row), row)).collect();
         Ok(Page { rows, has_previous, has_next })
+    }
+
+    /// One page by cursor of the list under a parent, which `select` and `list` both are. The first or last page, which
+    /// an answer may show of many parents, is one statement for all of them.
+    pub async fn page_under(
+        &self,
+        ctx: &Context<'_>,
+        (parent, list): (i32, Newest),
+        select: Select<E>,
+        page: &PageRequest,
+    ) -> Result<Page<E::Model>>
+    where
+        E::Model: Child,
+    {
+        if page.after.is_some() || page.before.is_some() {
+            return self.page(ctx.db(), select, page).await;
+        }
+        // One row more than asked for tells whether there are more
+        let list = Newest { oldest: page.backward, limit: page.limit + 1, offset: 0, ..list };
+        let mut rows = ctx.load(Children::<E::Model>::of(parent, list)).await?.unwrap_or_default();
+        let more = rows.len() as u64 > page.limit;
+        if more {
+            rows.pop();
+        }
+        if page.backward {
+            rows.reverse();
+        }
+        let rows = rows.into_iter().map(|row| (self.cursor(&page.list, &row), row)).collect();
+        Ok(Page { rows, has_previous: page.backward && more, has_next: !page.backward && more })
     }
 
     fn cursor(&self, list: &str, row: &E::Model) -> Cursor {

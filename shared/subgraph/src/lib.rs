@@ -96,7 +96,7 @@ pub use live::{Item, Live, LiveContext, LiveLimits};
 pub use load::{ById, Child, Children, Newest};
 pub use metrics::Metrics;
 pub use migrate::Migrations;
-pub use page::{Cursor, CursorConnection, Key, MAX_LIMIT, MAX_OFFSET, Offset, Page, PageRequest};
+pub use page::{Cursor, CursorConnection, Key, MAX_LIMIT, MAX_OFFSET, Offset, Page, PageRequest, to_int};
 pub use patch::Patch;
 pub use policy::{Access, Policy, Role};
 pub use rebuild::{Missing, Progress, Rebuilt, View};

@@ -20,6 +20,11 @@ pub const MAX_OFFSET: i32 = 10_000;
 /// The page size when a client asks for none.
 pub const DEFAULT_LIMIT: i32 = 50;
 
+/// A count as the graph's `Int` shows it: the most that one holds stands for all that is more.
+pub fn to_int(count: impl TryInto<i32>) -> i32 {
+    count.try_into().unwrap_or(i32::MAX)
+}
+
 /// The cost of a list, at most.
 const MAX_COST: usize = 1_000_000_000;
 

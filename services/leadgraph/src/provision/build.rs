@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::VERSION;
-use crate::router::bound;
+use crate::{bar::bar, router::bound};
 
 /// How many `Compiling` lines a build of [`VERSION`] prints, about; the last one takes half of the time.
 const CRATES: u64 = 542;
@@ -145,14 +145,8 @@ struct Progress {
 impl Progress {
     fn new() -> Self {
         let terminal = stderr().is_terminal();
-        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(CRATES), target);
-        if let Ok(style) =
-            ProgressStyle::with_template("{spinner} [{elapsed_precise}] {bar:30} {pos}/{len} {msg}")
-        {
-            bar.set_style(style);
-        }
-        bar.enable_steady_tick(Duration::from_millis(250));
+        let bar = bar("{spinner} [{elapsed_precise}] {bar:30} {pos}/{len} {msg}");
+        bar.set_length(CRATES);
         Self { bar, terminal, crates: 0, last: String::new(), started: Instant::now() }
     }
 

@@ -9,7 +9,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, LikeExpr, SimpleExpr},
 };
 use subgraph::{
-    ContextExt, Id, Key, Result, Sort,
+    ContextExt, Id, Key, Result, Sort, to_int,
     validate::{Validator, after_prefix, fold},
 };
 
@@ -194,7 +194,7 @@ impl LeadTotal {
     /// How many leads there are in all pages. Counted only when selected.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<i32> {
         let count = self.0.clone().count(ctx.db()).await?;
-        Ok(i32::try_from(count).unwrap_or(i32::MAX))
+        Ok(to_int(count))
     }
 }
 

@@ -51,7 +51,7 @@ pub(super) const OWNER: i32 = 10;
 
 /// Whether nothing more is to be won or lost.
 pub fn is_closed(profile: &Profile) -> bool {
-    matches!(profile.status.as_deref(), Some("WON" | "LOST"))
+    leadview::is_closed(profile.status.as_deref())
 }
 
 /// How well it fits, 0 to 100.

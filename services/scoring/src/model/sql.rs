@@ -58,6 +58,11 @@ fn double(number: f64) -> String {
     format!("CAST({number:?} AS double precision)")
 }
 
+/// Whether a lead is won or lost, from a row `lead` of its view.
+pub(crate) fn is_closed(lead: &str) -> String {
+    format!("coalesce({lead}.status IN ('WON', 'LOST'), false)")
+}
+
 /// How well a lead fits, from a row `lead` of its view.
 pub(crate) fn fit(lead: &str) -> String {
     let status = STATUS.map(|(name, points)| format!(" WHEN '{name}' THEN {points}")).concat();

@@ -3,9 +3,13 @@
 use crate::{
     history::RECALCULATION,
     model::{self, ScoreModel, sql},
+    score::{Column, Entity},
 };
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, Value};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryFilter, QuerySelect,
+    Statement, Value,
+};
 use subgraph::{Change, Error, Result};
 use uuid::Uuid;
 
@@ -18,8 +22,6 @@ const SAME: f64 = 1e-9;
 const FOR_MANY: &str = "SET LOCAL enable_nestloop TO off; SET LOCAL synchronous_commit TO off";
 /// How far a number can be from the sum of several, as a part of it, for each of them.
 const ROUNDING: f64 = 2.0 * f64::EPSILON;
-/// Whether a lead is won or lost.
-const CLOSED: &str = "coalesce(status IN ('WON', 'LOST'), false)";
 
 /// Leads with ids after one, up to another, and how many of them are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +54,19 @@ impl Chunk {
             tx.execute_unprepared(FOR_MANY).await?;
         }
         let work = Work { statements, tx, chunk: self, run };
-        if work.run(&work.statements.calculate()).await? != self.leads {
+        // Where none has a score, as in a first run, the sums are made once
+        let scored =
+            if self.has_scores(tx).await? { work.run(&work.statements.calculate()).await? } else { 0 };
+        if scored != self.leads {
             work.run(&work.statements.add()).await?;
         }
         work.keep_history().await
+    }
+
+    /// Whether any of them has a score.
+    async fn has_scores(&self, db: &impl ConnectionTrait) -> Result<bool> {
+        let some = Entity::find().filter(Column::LeadId.gt(self.after)).filter(Column::LeadId.lte(self.last));
+        Ok(some.select_only().column(Column::LeadId).into_tuple::<i32>().one(db).await?.is_some())
     }
 }
 
@@ -128,7 +139,7 @@ impl Statements<'_> {
              fit, closed, model_version) \
              SELECT id, {activity}, $3, total, $5, interactions * total * {ROUNDING:?}, {rank}, fit, closed, $4 \
              FROM (SELECT l.id, l.fit, l.closed, count(i.id) AS interactions, coalesce(sum({points}), 0.0) AS total \
-             FROM (SELECT id, {fit} AS fit, {CLOSED} AS closed FROM lead_view WHERE id > $1 AND id <= $2 \
+             FROM (SELECT id, {fit} AS fit, {closed} AS closed FROM lead_view WHERE id > $1 AND id <= $2 \
              AND removed_at IS NULL AND NOT EXISTS (SELECT 1 FROM lead_score AS s WHERE s.lead_id = lead_view.id \
              AND s.lead_id > $1 AND s.lead_id <= $2) {hold}) AS l \
              LEFT JOIN interaction_view AS i ON i.lead_id = l.id AND i.lead_id > $1 AND i.lead_id <= $2 \
@@ -137,6 +148,7 @@ impl Statements<'_> {
             rank = self.model.sql_rank("total", "$5"),
             points = self.model.sql_points("i.kind", "i.at", "$5"),
             fit = sql::fit("lead_view"),
+            closed = sql::is_closed("lead_view"),
         )
     }
 
@@ -149,7 +161,7 @@ impl Statements<'_> {
         format!(
             "WITH n AS MATERIALIZED ({anew}) \
              UPDATE lead_score AS s SET {sum}, {as_of}, {drift}, {rank}, \
-             previous_score = CASE WHEN s.model_version = '' THEN NULL ELSE s.activity_score END, \
+             previous_score = s.activity_score, \
              activity_score = {activity}, score_calculated_at = $3, model_version = $4, fit = n.fit, closed = n.closed \
              FROM n WHERE s.lead_id = n.lead_id AND s.score_calculated_at = n.seen AND s.model_version = n.made_by AND s.lead_id > $1 AND s.lead_id <= $2",
             anew = self.anew(),
@@ -165,7 +177,7 @@ impl Statements<'_> {
     fn anew(&self) -> String {
         let left = self.model.sql_left("t.decayed_sum", "t.as_of", "$5");
         format!(
-            "SELECT t.lead_id, t.score_calculated_at AS seen, t.model_version AS made_by, {fit} AS fit, {CLOSED} AS closed, \
+            "SELECT t.lead_id, t.score_calculated_at AS seen, t.model_version AS made_by, {fit} AS fit, {closed} AS closed, \
              coalesce(i.interactions, 0) AS interactions, coalesce(i.total, 0.0) AS total, t.model_version = $4 AND \
              abs(coalesce(i.total, 0.0) - {left}) <= {SAME:?} * coalesce(i.total, 0.0) AS same \
              FROM lead_score AS t JOIN lead_view AS l ON l.id = t.lead_id \
@@ -173,6 +185,7 @@ impl Statements<'_> {
              WHERE lead_id > $1 AND lead_id <= $2 GROUP BY lead_id) AS i ON i.lead_id = t.lead_id \
              WHERE t.lead_id > $1 AND t.lead_id <= $2 AND l.id > $1 AND l.id <= $2 AND l.removed_at IS NULL",
             fit = sql::fit("l"),
+            closed = sql::is_closed("l"),
             points = self.model.sql_points("kind", "at", "$5"),
         )
     }

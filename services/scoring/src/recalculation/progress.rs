@@ -1,11 +1,11 @@
 //! Following a recalculation.
 
-use super::{Recalculation, int};
+use super::Recalculation;
 use async_graphql::{Context, SimpleObject};
 use futures_util::stream::{Stream, unfold};
 use sea_orm::prelude::Uuid;
 use std::time::Duration;
-use subgraph::{ContextExt, Error, LiveContext, Result, Service, jobs};
+use subgraph::{ContextExt, Error, LiveContext, Result, Service, jobs, to_int};
 use tokio::time::sleep;
 
 /// How often progress is looked at for those who follow it.
@@ -63,8 +63,8 @@ impl Following {
             };
             let under_way = job.is_some();
             let now = job.map(|job| RecalculationProgress {
-                done: int(job.done),
-                total: int(job.total.unwrap_or_default()),
+                done: to_int(job.done),
+                total: to_int(job.total.unwrap_or_default()),
                 finished: job.status.is_final(),
             });
             match now {

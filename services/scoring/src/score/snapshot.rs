@@ -20,7 +20,7 @@ pub(crate) async fn snapshot(
 
 impl Model {
     /// This score as of when it was calculated, as others are told; not where it came from.
-    fn told(&self, model: &ScoreModel) -> ScoreUpdated {
+    pub(crate) fn told(&self, model: &ScoreModel) -> ScoreUpdated {
         ScoreUpdated {
             lead_id: self.lead_id,
             lead_name: None,

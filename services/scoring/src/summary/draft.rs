@@ -1,11 +1,6 @@
 //! Writing one summary, and storing it with the score as of then.
 
-use super::{
-    Column, Entity, Model,
-    facts::{self, Facts},
-    patience::Patience,
-    provider, rules,
-};
+use super::{Column, Entity, Model, facts::Facts, patience::Patience, provider, rules};
 use crate::{
     happened,
     history::Cause,
@@ -58,7 +53,7 @@ impl Draft {
         let (row, was_there) = score::Model::hold(change, lead.id).await?;
         let written = self.put(change, lead.id).await?;
         let (service, model) = (change.service(), change.service().state::<ScoreModel>());
-        let sum = facts::sum(service, change.tx(), &row).await?;
+        let sum = row.sum_by(service, change.tx()).await?;
         let new = row.clone().calculated(model, sum, &Profile::from(&lead), change.at());
         let details = json!({ "writtenBy": self.written_by(), "activityScore": new.activity_score });
         happened::save(change, was_there.then_some(row), new, &Cause::summary()).await?;

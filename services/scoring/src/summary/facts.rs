@@ -1,7 +1,7 @@
 //! What this service knows about a lead when its summary is to be written.
 
 use crate::{
-    model::{DecayedSum, Profile, ScoreModel},
+    model::{Profile, ScoreModel},
     score,
 };
 use chrono::{DateTime, Utc};
@@ -41,7 +41,7 @@ impl Facts {
         // Before anything else: what happens from here on makes the summary stale, whether it is in it or not
         let row = score::Entity::find_by_id(lead.id).one(db).await?;
         let row = row.unwrap_or_else(|| score::Model::fresh(lead.id, at));
-        let sum = sum(service, db, &row).await?;
+        let sum = row.sum_by(service, db).await?;
         let row = row.calculated(model, sum, &Profile::from(&lead), at);
         Ok(Self {
             at,
@@ -59,18 +59,6 @@ impl Facts {
     pub fn total(&self) -> i64 {
         self.counts.iter().sum()
     }
-}
-
-/// The sum of a lead's points by the model as it is configured, whichever made the one that is stored.
-pub(super) async fn sum(
-    service: &Service,
-    db: &impl ConnectionTrait,
-    row: &score::Model,
-) -> Result<DecayedSum> {
-    if row.model_version == service.state::<ScoreModel>().version() {
-        return Ok(row.sum());
-    }
-    score::sum_anew(service, db, row.lead_id).await
 }
 
 /// How many interactions of each kind there were, from the index alone.

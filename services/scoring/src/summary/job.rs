@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use subgraph::{
     Result, Service,
     jobs::{self, Job, Progress, Run, Status},
+    to_int,
 };
 
 /// How many leads are written about at the same time.
@@ -112,17 +113,12 @@ impl From<jobs::Model> for SummaryJob {
         Self {
             id: job.id.to_string().into(),
             status: job.status,
-            done: int(job.done - job.failed),
-            failed: int(job.failed),
-            total: int(job.total.unwrap_or_default()),
+            done: to_int(job.done - job.failed),
+            failed: to_int(job.failed),
+            total: to_int(job.total.unwrap_or_default()),
             error: job.error,
             created_at: job.created_at,
             finished_at: job.finished_at,
         }
     }
-}
-
-/// There are no more leads than an `Int` can count.
-fn int(count: i64) -> i32 {
-    i32::try_from(count).unwrap_or(i32::MAX)
 }

@@ -49,7 +49,7 @@ impl Context {
 
     /// Whether the lead may still become a customer.
     pub fn is_active(&self) -> bool {
-        !matches!(self.lead.status.as_deref(), Some("WON" | "LOST"))
+        !self.lead.is_closed()
     }
 
     /// When something last happened with the lead.

@@ -2,6 +2,7 @@
 
 use async_graphql::SimpleObject;
 use sea_orm::{DatabaseConnection, DbErr, FromQueryResult, Statement};
+use subgraph::to_int;
 
 /// What became of the suggestions of one kind.
 #[derive(Clone, Debug, PartialEq, SimpleObject)]
@@ -46,19 +47,14 @@ pub(super) async fn all(db: &DatabaseConnection) -> Result<Vec<TaskRecommendatio
 impl From<Row> for TaskRecommendationStats {
     fn from(row: Row) -> Self {
         Self {
-            suggested: count(row.suggested),
-            accepted: count(row.accepted),
-            dismissed: count(row.dismissed),
-            completed: count(row.completed),
-            acceptance_rate: share(count(row.accepted), count(row.dismissed)),
+            suggested: to_int(row.suggested),
+            accepted: to_int(row.accepted),
+            dismissed: to_int(row.dismissed),
+            completed: to_int(row.completed),
+            acceptance_rate: share(to_int(row.accepted), to_int(row.dismissed)),
             kind: row.kind,
         }
     }
-}
-
-/// There are no more tasks than ids.
-fn count(rows: i64) -> i32 {
-    i32::try_from(rows).unwrap_or(i32::MAX)
 }
 
 /// The share of the accepted ones.
