@@ -15,6 +15,9 @@ use subgraph::Clock;
 
 /// Time of the service, as a share of the statement's.
 const MAX_RATIO: f64 = 1.3;
+/// The same where no lead has a score: rows are added in a way that lets somebody else add one meanwhile, and their leads
+/// are held.
+const MAX_RATIO_FIRST: f64 = 1.5;
 /// Growth of memory, in MB.
 const MAX_GROWTH: f64 = 64.0;
 /// The 99th percentile of a list query meanwhile, in ms.
@@ -33,7 +36,7 @@ pub struct Stored {
     closed: bool,
 }
 
-/// What was measured in the service's turns.
+/// What was measured in the turns of one of the two.
 #[derive(Default)]
 struct Turns {
     seconds: Vec<f64>,
@@ -43,13 +46,26 @@ struct Turns {
 
 impl Turns {
     /// One run of the service.
-    async fn take(&mut self, product: &Product, client: &Client, size: Size) -> Result<()> {
+    async fn service(&mut self, product: &Product, client: &Client, size: Size) -> Result<()> {
+        self.take(product, client, recalculated(client, size)).await
+    }
+
+    /// One run of the statement, while somebody asks in the same way.
+    async fn statement(&mut self, product: &Product, client: &Client, sql: &str) -> Result<()> {
+        self.take(product, client, product.execute(sql)).await
+    }
+
+    async fn take(
+        &mut self,
+        product: &Product,
+        client: &Client,
+        run: impl Future<Output = Result<()>>,
+    ) -> Result<()> {
         product.forget_peak()?;
         let ((before, _), begin) = (product.memory()?, Instant::now());
-        let asked = recalculated(client, size);
         tokio::select! {
             biased;
-            done = asked => done?,
+            done = run => done?,
             Err(error) = client.keep_asking(&mut self.queries) => return Err(error),
         }
         self.seconds.push(begin.elapsed().as_secs_f64());
@@ -57,12 +73,12 @@ impl Turns {
         Ok(())
     }
 
-    fn report(&self, theirs: &[f64], report: &mut Report) {
+    fn report(&self, theirs: &Self, max_ratio: f64, report: &mut Report) {
         beside("recalculateAllScores", median(&self.seconds), "s");
         println!("    each: {:.2?}", self.seconds);
-        beside("one statement", median(theirs), "s");
-        println!("    each: {theirs:.2?}");
-        report.at_most("ratio", median(&self.seconds) / median(theirs), MAX_RATIO, "");
+        beside("one statement", median(&theirs.seconds), "s");
+        println!("    each: {:.2?}", theirs.seconds);
+        report.at_most("ratio", median(&self.seconds) / median(&theirs.seconds), max_ratio, "");
         report.at_most("growth of memory, at most", quantile(&self.growth, 1.0), MAX_GROWTH, "MB");
         let p99 = quantile(&self.queries, 0.99);
         report.at_most(
@@ -72,6 +88,7 @@ impl Turns {
             "ms",
         );
         beside("the longest of them", quantile(&self.queries, 1.0), "ms");
+        beside("p99 of list queries during the statement", quantile(&theirs.queries, 0.99), "ms");
     }
 }
 
@@ -87,17 +104,6 @@ async fn recalculated(client: &Client, size: Size) -> Result<()> {
             }
         }
     }
-}
-
-/// The seconds of a statement, while somebody asks as in the service's turns.
-async fn timed(product: &Product, client: &Client, sql: &str) -> Result<f64> {
-    let (begin, mut queries) = (Instant::now(), Vec::new());
-    tokio::select! {
-        biased;
-        done = product.execute(sql) => done?,
-        Err(error) = client.keep_asking(&mut queries) => return Err(error),
-    }
-    Ok(begin.elapsed().as_secs_f64())
 }
 
 async fn seeded(product: &Product, size: Size) -> Result<()> {
@@ -137,16 +143,16 @@ async fn again(
     rounds: usize,
     report: &mut Report,
 ) -> Result<()> {
-    let (mut ours, mut theirs) = (Turns::default(), Vec::new());
+    let (mut ours, mut theirs) = (Turns::default(), Turns::default());
     // What was calculated long ago makes history, which is another measure
     recalculated(client, size).await?;
     for _ in 0..rounds {
         product.settle().await?;
-        theirs.push(timed(product, client, &statement::again(Clock::System.now())).await?);
+        theirs.statement(product, client, &statement::again(Clock::System.now())).await?;
         product.settle().await?;
-        ours.take(product, client, size).await?;
+        ours.service(product, client, size).await?;
     }
-    ours.report(&theirs, report);
+    ours.report(&theirs, MAX_RATIO, report);
     Ok(())
 }
 
@@ -157,14 +163,14 @@ async fn first(
     rounds: usize,
     report: &mut Report,
 ) -> Result<()> {
-    let (mut ours, mut theirs) = (Turns::default(), Vec::new());
+    let (mut ours, mut theirs) = (Turns::default(), Turns::default());
     for _ in 0..rounds {
         empty(product).await?;
-        theirs.push(timed(product, client, &statement::first(Clock::System.now())).await?);
+        theirs.statement(product, client, &statement::first(Clock::System.now())).await?;
         empty(product).await?;
-        ours.take(product, client, size).await?;
+        ours.service(product, client, size).await?;
     }
-    ours.report(&theirs, report);
+    ours.report(&theirs, MAX_RATIO_FIRST, report);
     Ok(())
 }
 
@@ -181,13 +187,13 @@ pub async fn on_sqlite(size: Size, other: Option<&[Stored]>, report: &mut Report
     title("SQLite, every score again; one turn");
     recalculated(&client, size).await?;
     product.settle().await?;
-    let theirs = timed(&product, &client, &statement::again(Clock::System.now())).await?;
+    let (mut ours, mut theirs) = (Turns::default(), Turns::default());
+    theirs.statement(&product, &client, &statement::again(Clock::System.now())).await?;
     product.settle().await?;
-    let mut ours = Turns::default();
-    ours.take(&product, &client, size).await?;
+    ours.service(&product, &client, size).await?;
     beside("recalculateAllScores", ours.seconds[0], "s");
-    beside("one statement", theirs, "s");
-    beside("ratio", ours.seconds[0] / theirs, "");
+    beside("one statement", theirs.seconds[0], "s");
+    beside("ratio", ours.seconds[0] / theirs.seconds[0], "");
     report.at_most("growth of memory", ours.growth[0], MAX_GROWTH, "MB");
     beside(
         &format!("p99 of {} list queries meanwhile", ours.queries.len()),

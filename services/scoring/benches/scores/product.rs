@@ -16,6 +16,7 @@ pub fn flags(folder: &TempDir, port: u16, database: &str) -> Vec<String> {
         format!("--port={port}"),
         "--demo=false".into(),
         "--environment=production".into(),
+        "--rate-limit-user=off".into(),
         "--service-key=the service key of the bench, long enough for anybody".into(),
         format!("--data-dir={}", folder.path().display()),
         format!("--database-url={database}"),
