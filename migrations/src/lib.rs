@@ -129,7 +129,7 @@ mod chassis {
 pub use chassis::Migrator as Chassis;
 
 mod chassis_with_jobs {
-    crate::service!("chassis": "0021_job");
+    crate::service!("chassis": "0021_job", "0024_job_trace");
 }
 /// The same, and the table of those that work in the background.
 pub use chassis_with_jobs::Migrator as ChassisWithJobs;

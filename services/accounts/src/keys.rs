@@ -95,6 +95,33 @@ impl SigningKey {
     }
 }
 
+/// Why the file is refused in production: it must be there, so that two instances never make one each, and be for
+/// nobody but its owner.
+pub(crate) fn fault(config: &Config) -> Option<String> {
+    let how = "make it with `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out FILE && chmod 600 FILE`";
+    let Some(file) = config.extra(FILE_FLAG).filter(|file| !file.is_empty()) else {
+        return Some(format!(
+            "JWT_PRIVATE_KEY_FILE is not set, and production makes no key by itself: {how}"
+        ));
+    };
+    let Ok(metadata) = fs::metadata(file) else {
+        return Some(format!(
+            "JWT_PRIVATE_KEY_FILE names {file}, which does not exist or cannot be read: {how}"
+        ));
+    };
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
+        if mode & 0o077 != 0 {
+            let others = "others than its owner may read or write";
+            return Some(format!(
+                "JWT_PRIVATE_KEY_FILE names {file}, which {others} (mode {mode:o}): `chmod 600 {file}`"
+            ));
+        }
+    }
+    None
+}
+
 /// Where this process reads its own public keys.
 pub(crate) fn local(config: &Config) -> anyhow::Result<LocalKeys> {
     let keys = SigningKeys::open(config)?;
@@ -130,7 +157,8 @@ fn rotate(path: &Path) -> anyhow::Result<Arc<[SigningKey]>> {
     parse(&text)
 }
 
-fn path(config: &Config) -> PathBuf {
+/// The file with the keys that sign tokens.
+pub fn path(config: &Config) -> PathBuf {
     let file = config.extra(FILE_FLAG).filter(|file| !file.is_empty()).map(PathBuf::from);
     file.unwrap_or_else(|| config.data_dir.join("jwt-signing-key.pem"))
 }
@@ -184,6 +212,26 @@ mod tests {
             assert!(error.contains("openssl"), "{error}");
         }
         assert!(parse(&format!("{BEGIN}\nAAAA\n{END}\n")).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn production_wants_a_file_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key.pem");
+        let fault = |file: &str| {
+            let config = crate::subgraph().config_from([format!("--{FILE_FLAG}={file}")]).unwrap();
+            fault(&config).unwrap_or_default()
+        };
+        let named = file.to_str().unwrap();
+        assert!(fault("").starts_with("JWT_PRIVATE_KEY_FILE is not set"), "{}", fault(""));
+        assert!(fault(named).contains("does not exist"), "{}", fault(named));
+        fs::write(&file, generate().unwrap()).unwrap();
+        for (mode, refused) in [(0o644, true), (0o640, true), (0o602, true), (0o600, false), (0o400, false)] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(fault(named).contains("others than its owner"), refused, "{mode:o}");
+        }
     }
 
     #[test]

@@ -20,6 +20,8 @@ use async_graphql::{EmptySubscription, MergedObject};
 use poem::{EndpointExt, endpoint::BoxEndpoint, get, post};
 use subgraph::{ExtraArg, Policy, Role, Service, Subgraph};
 
+pub use keys::path as signing_key_file;
+
 /// Everything that can be asked.
 #[derive(Default, MergedObject)]
 struct Query(user::UserQuery, api_key::ApiKeyQuery);
@@ -80,7 +82,8 @@ pub fn subgraph() -> Subgraph {
     .routes(routes)
     .admission(admission::admit)
     .demo(start::demo)
-    .on_start(start::first_administrator);
+    .on_start(start::first_administrator)
+    .insist(|config| keys::fault(config).into_iter().chain(start::weak_password(config)).collect());
     ARGS.iter().fold(subgraph, |subgraph, arg| subgraph.arg(*arg))
 }
 

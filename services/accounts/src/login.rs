@@ -46,14 +46,14 @@ pub(crate) struct LoginMutation;
 
 #[Object]
 impl LoginMutation {
-    /// Signs in. After ten failures within 15 minutes an account has to wait.
+    /// Signs in. After ten failures within 15 minutes an account has to wait, and an address after a hundred.
     async fn login(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Who signs in.")] input: LoginInput,
     ) -> Result<AuthPayload> {
         let (service, (email_key, password)) = (ctx.service(), input.check()?);
-        let attempt = Throttle::attempt(service, &email_key).await?;
+        let attempt = Throttle::attempt(service, &email_key, ctx.caller().address).await?;
         let user = user::Entity::by_email(&email_key).one(ctx.db()).await?;
         let fits = Passwords::fits(service, user.as_ref(), password).await?;
         let Some(user) = user.filter(|user| fits && user.active) else {

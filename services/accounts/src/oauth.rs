@@ -61,7 +61,7 @@ pub(crate) async fn answer(request: &Request, body: Body, service: Data<&Service
 
 /// A token for the key with these credentials.
 ///
-/// Attempts are not counted: nobody guesses 256 random bits, but counting would let whoever knows a
+/// Attempts are not counted beyond the limit of each address: nobody guesses 256 random bits, but counting would let whoever knows a
 /// client id lock its key out.
 async fn grant(service: &Service, credentials: &Credentials) -> Result<Token, Refusal> {
     let key =

@@ -114,7 +114,7 @@ impl PasswordMutation {
         let (service, caller) = (ctx.service(), ctx.caller());
         check_both(&current_password, &new_password)?;
         let user = ctx.by_id::<user::Entity>(caller.user()?).await?.ok_or_else(|| caller.refusal())?;
-        let attempt = Throttle::attempt(service, &user.email_key).await?;
+        let attempt = Throttle::attempt(service, &user.email_key, caller.address).await?;
         if !Passwords::fits(service, Some(&user), current_password).await? {
             attempt.failed(1);
             return Err(Error::invalid("currentPassword", "is wrong"));

@@ -5,7 +5,8 @@ use crate::{
     user::{self, NewUser},
 };
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, SqlErr};
-use subgraph::{Caller, Change, Environment, Error, Result, Role, Service, validate::fold};
+use std::collections::HashSet;
+use subgraph::{Caller, Change, Config, Environment, Error, Result, Role, Service, validate::fold};
 
 /// The flag with the first administrator's e-mail.
 pub(crate) const EMAIL_FLAG: &str = "admin-email";
@@ -28,7 +29,7 @@ pub(crate) async fn demo(service: Service) -> Result<()> {
 pub(crate) async fn first_administrator(service: Service) -> Result<()> {
     let configured = configured(&service)?;
     if service.config.environment == Environment::Production {
-        warn_of_demo(&service).await?;
+        refuse_demo(&service).await?;
     }
     // The demo user is nobody's administrator: whoever configures one wants that one
     let own = user::Entity::administrators().filter(user::Column::EmailKey.ne(DEMO.0));
@@ -60,13 +61,68 @@ pub(crate) async fn first_administrator(service: Service) -> Result<()> {
 }
 
 /// A database that was tried out with demo data keeps the login that everybody knows.
-async fn warn_of_demo(service: &Service) -> Result<()> {
+async fn refuse_demo(service: &Service) -> Result<()> {
     if demo_login_works(service).await? {
-        let what =
-            "the demo login works here and everybody knows its password: change it or deactivate the user";
-        tracing::warn!(target: "leadgraph", subgraph = service.name, email = DEMO.0, "{what}");
+        let (email, password, _) = DEMO;
+        let what = format!(
+            "production refuses the demo login {email} / {password}, which everybody knows and which works on this \
+             database: start once with LEADGRAPH_ENV=development, reachable from this machine only, sign in as {email} \
+             and change the password (changePassword), or deactivate the user (updateUser); or use a database that never \
+             had demo data"
+        );
+        return Err(Error::conflict(what));
     }
     Ok(())
+}
+
+/// Words that weak passwords are made of.
+const WORDS: [&str; 12] = [
+    "password",
+    "passwort",
+    "changeme",
+    "leadgraph",
+    "administrator",
+    "admin",
+    "letmein",
+    "welcome",
+    "qwerty",
+    "secret",
+    "user",
+    "test",
+];
+/// Characters of the first administrator's password in production, at least.
+const MIN_PASSWORD: usize = 12;
+/// Different ones among them, at least.
+const MIN_DIFFERENT: usize = 5;
+
+/// Why the first administrator's password is refused in production.
+pub(crate) fn weak_password(config: &Config) -> Option<String> {
+    let set = |flag| config.extra(flag).filter(|value| !value.is_empty());
+    let (email, password) = (set(EMAIL_FLAG).unwrap_or_default(), set(PASSWORD_FLAG)?);
+    let how = "make one with `openssl rand -base64 18`, and change it after signing in";
+    let (name, host) = email.split_once('@').unwrap_or((email, ""));
+    let own = [email, name, host].map(fold);
+    let few_different = password.chars().collect::<HashSet<_>>().len() < MIN_DIFFERENT;
+    let why = if password.chars().count() < MIN_PASSWORD {
+        format!("has fewer than {MIN_PASSWORD} characters")
+    } else if own.contains(&fold(password)) {
+        "is the e-mail address, or a part of it".into()
+    } else if few_different || is_common(password) {
+        "is one of those that are tried first".into()
+    } else {
+        return None;
+    };
+    Some(format!("ADMIN_PASSWORD {why}: {how}"))
+}
+
+/// Whether nothing is left of a password without well-known words, digits and signs.
+fn is_common(password: &str) -> bool {
+    let plain = password.to_lowercase();
+    let spelt = plain.replace('@', "a").replace('0', "o").replace('$', "s");
+    [plain, spelt].iter().any(|password| {
+        let letters: String = password.chars().filter(|c| c.is_alphabetic()).collect();
+        WORDS.iter().fold(letters, |left, word| left.replace(word, "")).is_empty()
+    })
 }
 
 async fn demo_login_works(service: &Service) -> Result<bool> {
@@ -114,6 +170,30 @@ async fn create(service: &Service, new: NewUser) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_weak_password_is_told_why() {
+        let why = |password: &str| {
+            let flags =
+                ["--admin-email=boss.of.all@example.com".into(), format!("--admin-password={password}")];
+            weak_password(&crate::subgraph().config_from(flags).unwrap()).unwrap_or_default()
+        };
+        for (bad, words) in [
+            ("short", "ADMIN_PASSWORD has fewer than 12 characters"),
+            ("Boss.Of.All@example.com", "ADMIN_PASSWORD is the e-mail address, or a part of it"),
+            ("example.com", "ADMIN_PASSWORD has fewer"),
+            ("password1234", "ADMIN_PASSWORD is one of those that are tried first"),
+            ("P@ssw0rd-P@ssw0rd!", "ADMIN_PASSWORD is one of those"),
+            ("Leadgraph-Admin-2026", "ADMIN_PASSWORD is one of those"),
+            ("123456789012", "ADMIN_PASSWORD is one of those"),
+            ("abababababab", "ADMIN_PASSWORD is one of those"),
+        ] {
+            assert!(why(bad).starts_with(words), "{bad}: {}", why(bad));
+        }
+        for good in ["correct horse battery", "3f9c2b7a51e8", ""] {
+            assert_eq!(why(good), "", "{good}");
+        }
+    }
 
     #[test]
     fn faults_of_the_first_administrator_name_the_variables() {

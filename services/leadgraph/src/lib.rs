@@ -6,12 +6,14 @@
 //! - [`router`] runs it as a child process that cannot outlive the launcher;
 //! - [`migrate`] changes the schemas of all services' databases;
 //! - [`events`] shows what the services tell each other, [`rebuild`] fills what they know of each other again;
+//! - [`backup`] copies all SQLite databases as they are at one moment;
 //! - [`recalculate`] calculates every lead's score anew;
 //! - [`watch`] shows notifications in a terminal as they come;
 //! - [`up`] starts everything; [`services`] is the list of what that is.
 //!
 //! Unix only: the router has to die with the launcher.
 
+pub mod backup;
 mod bar;
 pub mod compose;
 pub mod events;

@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Result, bail};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use leadgraph::{
+    backup::{BackupArgs, backup},
     compose,
     events::{EventsArgs, events},
     migrate::{MigrateArgs, migrate},
@@ -16,7 +17,10 @@ use leadgraph::{
     up::{UpArgs, up},
     watch::{WatchArgs, watch},
 };
-use subgraph::{Environment, ignore_empty_variables, stop_signal, telemetry};
+use subgraph::{
+    ignore_empty_variables, stop_signal,
+    telemetry::{self, LogFormat},
+};
 
 /// Leadgraph: a self-hosted CRM backend.
 #[derive(Parser)]
@@ -42,6 +46,8 @@ enum Command {
     Rebuild(RebuildArgs),
     /// Calculates every lead's score anew
     Recalculate(RecalculateArgs),
+    /// Copies all SQLite databases as they are at one moment, also while the services run
+    Backup(BackupArgs),
     /// Shows notifications as they come, until Ctrl-C
     Watch(WatchArgs),
     /// The Apollo Router's binary
@@ -84,9 +90,8 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<()> {
     let command = cli.command.unwrap_or(Command::Up(cli.up));
-    let environment =
-        if let Command::Up(args) = &command { args.environment } else { Environment::Development };
-    telemetry::init(environment, "warn,leadgraph=info");
+    let format = if let Command::Up(args) = &command { args.log_format() } else { LogFormat::Text };
+    telemetry::init(format, "warn,leadgraph=info");
     match command {
         Command::Up(args) => up(args).await,
         Command::Compose(args) => {
@@ -97,6 +102,7 @@ async fn run(cli: Cli) -> Result<()> {
         Command::Events(args) => events(&args).await,
         Command::Rebuild(args) => rebuild(&args).await,
         Command::Recalculate(args) => recalculate(&args).await,
+        Command::Backup(args) => backup(&args).await,
         Command::Watch(args) => watch(args).await,
         Command::Router(RouterCommand::Install(args)) => {
             // Dropping the provision ends the build

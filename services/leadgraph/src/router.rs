@@ -47,6 +47,10 @@ pub struct RouterOptions {
     pub supergraph: PathBuf,
     /// The folder of `main.rhai`.
     pub scripts: PathBuf,
+    /// Where traces go, and the share of requests that is traced; `None` for no traces.
+    pub traces: Option<(String, f64)>,
+    /// Where each subgraph answers, by its name.
+    pub subgraphs: Vec<(&'static str, String)>,
     /// Where clients connect.
     pub listen: SocketAddr,
     /// Where `/health` answers.
@@ -176,6 +180,20 @@ fn command(options: &RouterOptions) -> Result<Command> {
     if let Some(origins) = &options.cors {
         command.env("ROUTER_CORS_ORIGINS", origins);
     }
+    command.env("ROUTER_OTLP", options.traces.is_some().to_string());
+    // Without traces too: what is empty in the environment would be no number
+    command.env(
+        "OTEL_TRACES_SAMPLER_ARG",
+        format!("{:?}", options.traces.as_ref().map_or(1.0, |(_, share)| *share)),
+    );
+    if let Some((endpoint, _)) = &options.traces {
+        command.env("ROUTER_OTLP_ENDPOINT", endpoint);
+    }
+    // With these the router refuses to start
+    for variable in ["ENDPOINT", "TRACES_ENDPOINT", "METRICS_ENDPOINT"] {
+        command.env_remove(format!("OTEL_EXPORTER_OTLP_{variable}"));
+    }
+    command.envs(options.subgraphs.iter().map(|(name, url)| (format!("{}_URL", name.to_uppercase()), url)));
     // Ctrl-C reaches the whole group of the terminal; the launcher decides in which order things stop
     command.process_group(0);
     Ok(command)

@@ -11,7 +11,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use futures_util::future::{join_all, select_all};
 use secrecy::ExposeSecret;
-use subgraph::{Config, Environment, Running, Subgraph, raise_descriptor_limit, stop_signal};
+use subgraph::{
+    Config, Environment, Running, Subgraph, raise_descriptor_limit, refuse, stop_signal, telemetry::LogFormat,
+};
 
 use crate::{
     compose,
@@ -34,6 +36,9 @@ pub struct UpArgs {
     /// How strict to be.
     #[arg(long, env = "LEADGRAPH_ENV", value_enum, default_value = "development")]
     pub environment: Environment,
+    /// How log lines look [default: text in development, JSON in production].
+    #[arg(long, env = "LOG_FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
     /// Folder of the SQLite files, the keys and the router's log.
     #[arg(long, env = "LEADGRAPH_DATA_DIR", default_value = "./data")]
     pub data_dir: PathBuf,
@@ -55,15 +60,23 @@ pub struct UpArgs {
 }
 
 impl UpArgs {
+    /// How log lines look.
+    pub fn log_format(&self) -> LogFormat {
+        self.log_format.unwrap_or(self.environment.log_format())
+    }
+
     fn address(&self, port: u16) -> SocketAddr {
         SocketAddr::new(self.listen_addr, port)
     }
 
     /// Where something on `port` is reached from this machine.
     fn url(&self, port: u16) -> String {
-        let ip =
-            if self.listen_addr.is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { self.listen_addr };
-        format!("http://{}", SocketAddr::new(ip, port))
+        format!("http://{}", SocketAddr::new(self.reachable(), port))
+    }
+
+    /// The address by which this machine reaches what runs here.
+    fn reachable(&self) -> IpAddr {
+        if self.listen_addr.is_unspecified() { IpAddr::from([127, 0, 0, 1]) } else { self.listen_addr }
     }
 
     /// What the environment tells every subgraph, as accounts reads it.
@@ -89,6 +102,7 @@ impl UpArgs {
 pub async fn up(args: UpArgs) -> Result<()> {
     raise_descriptor_limit();
     let services = args.services()?;
+    refuse_unsafe(&args, &services)?;
     check_ports(&args, &services)?;
     let _lock = lock_folder(&args)?;
     // Asked to stop while the router is built or a service starts: everything begun is dropped
@@ -105,7 +119,7 @@ async fn start_all(args: &UpArgs, services: &[(Subgraph, u16)]) -> Result<(Route
     let binary = provision::provision(&args.router).await?;
     let (demo, mut running) = (demo_decision(args)?, Vec::new());
     for (service, port) in services {
-        let started = start(args, services, service, *port, demo).await;
+        let started = service.start(configure(args, services, service, *port, demo)?).await;
         running
             .push((service.name(), started.with_context(|| format!("{} does not start", service.name()))?));
     }
@@ -175,13 +189,25 @@ fn demo_decision(args: &UpArgs) -> Result<Option<bool>> {
     Ok(Some(new && args.environment == Environment::Development))
 }
 
-async fn start(
+/// What production refuses, of all services at once and before anything is begun.
+fn refuse_unsafe(args: &UpArgs, services: &[(Subgraph, u16)]) -> Result<()> {
+    let mut faults = Vec::new();
+    for (service, port) in services {
+        let found = service.findings(&configure(args, services, service, *port, None)?).faults;
+        // What is common to all is said once
+        faults.extend(found.into_iter().filter(|fault| !faults.contains(fault)).collect::<Vec<_>>());
+    }
+    refuse(&faults)
+}
+
+/// What a subgraph is told beside its environment.
+fn configure(
     args: &UpArgs,
     all: &[(Subgraph, u16)],
     service: &Subgraph,
     port: u16,
     demo: Option<bool>,
-) -> Result<Running> {
+) -> Result<Config> {
     let mut flags = vec![
         format!("--environment={}", args.environment),
         format!("--data-dir={}", args.data_dir.display()),
@@ -198,7 +224,12 @@ async fn start(
             flags.push(format!("--{}-url={url}/graphql", other.name()));
         }
     }
-    service.start(service.config_from(flags)?).await
+    let mut config = service.config_from(flags)?;
+    if !config.trusted_proxies.is_empty() {
+        // A proxy's word comes through the router, which is here
+        config.trusted_proxies.push(args.reachable().into());
+    }
+    Ok(config)
 }
 
 fn router_options(args: &UpArgs, services: &[(Subgraph, u16)], binary: PathBuf) -> Result<RouterOptions> {
@@ -209,7 +240,7 @@ fn router_options(args: &UpArgs, services: &[(Subgraph, u16)], binary: PathBuf) 
     let scripts = folder.join("rhai");
     compose::replace(&scripts.join("main.rhai"), router::EMBEDDED_SCRIPT)?;
     compose::replace(&config, router::EMBEDDED_CONFIG)?;
-    compose::replace(&supergraph, &routed(args, services)?)?;
+    compose::replace(&supergraph, router::EMBEDDED_SUPERGRAPH)?;
     let development = args.environment == Environment::Development;
     // Without origins: localhost in development, nobody in production
     let cors = (!development || !settings.cors_origins.is_empty())
@@ -219,6 +250,8 @@ fn router_options(args: &UpArgs, services: &[(Subgraph, u16)], binary: PathBuf) 
         config,
         supergraph,
         scripts,
+        traces: settings.telemetry.traces()?.map(|url| (url.into(), settings.telemetry.share_of_new())),
+        subgraphs: subgraph_urls(args, services),
         listen: args.address(args.port),
         health: args.address(args.health_port),
         log: folder.join("router.log"),
@@ -229,18 +262,10 @@ fn router_options(args: &UpArgs, services: &[(Subgraph, u16)], binary: PathBuf) 
     })
 }
 
-/// The committed supergraph with the URLs at which the subgraphs really answer.
-fn routed(args: &UpArgs, services: &[(Subgraph, u16)]) -> Result<String> {
-    let mut text = router::EMBEDDED_SUPERGRAPH.to_owned();
-    for (service, port) in services {
-        let name = service.name();
-        let usual = format!("(name: \"{name}\", url: \"http://127.0.0.1:{}/graphql\")", service.port());
-        if !text.contains(&usual) {
-            bail!("the embedded supergraph does not route to {name}; run `leadgraph compose`");
-        }
-        text = text.replace(&usual, &format!("(name: \"{name}\", url: \"{}/graphql\")", args.url(*port)));
-    }
-    Ok(text)
+/// Where the subgraphs really answer.
+fn subgraph_urls(args: &UpArgs, services: &[(Subgraph, u16)]) -> Vec<(&'static str, String)> {
+    let url = |port| format!("{}/graphql", args.url(port));
+    services.iter().map(|(service, port)| (service.name(), url(*port))).collect()
 }
 
 /// Waits for the first service that ends by itself.
@@ -280,12 +305,9 @@ mod tests {
     #[test]
     fn a_small_offset_moves_each_subgraph_to_its_own_port() {
         let up = Cli::parse_from(["up", "--port-offset=1"]).up;
-        let services = up.services().unwrap();
-        let text = routed(&up, &services).unwrap();
-        for (service, port) in services {
-            let route = format!("(name: \"{}\", url: \"http://127.0.0.1:{port}/graphql\")", service.name());
-            assert!(text.contains(&route), "{route}");
-        }
+        let urls = subgraph_urls(&up, &up.services().unwrap());
+        assert_eq!(urls[1], ("leads", "http://127.0.0.1:4003/graphql".to_owned()));
+        assert_eq!(urls.len(), services::all().len());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::provider::{Provider, Reply, Request};
-use testkit::{Supergraph, eventually};
+use testkit::{Supergraph, acceptance, eventually};
 
 testkit::on_both_databases!(
     suggestions_are_decided_on,
@@ -16,7 +16,6 @@ testkit::on_both_databases!(
     what_happens_moves_the_score_and_is_told,
 );
 
-const SUGGEST: &str = "mutation { generateTaskRecommendations(leadId: 1) { id title description aiReasoning source priority dueDate } }";
 const SUMMARISE: &str =
     "mutation { generateSummary(leadId: 1) { id summary summaryStale activityScore scoreCalculatedAt } }";
 
@@ -29,24 +28,13 @@ async fn every_lead_is_scored(supergraph: Supergraph) {
 }
 
 async fn suggest(supergraph: &Supergraph, token: &str) -> Vec<Value> {
-    let answer = supergraph.data(token, SUGGEST, json!({})).await;
-    answer["generateTaskRecommendations"].as_array().expect("a list").clone()
-}
-
-fn check(suggestions: &[Value]) {
-    assert!((1..=3).contains(&suggestions.len()), "{suggestions:#?}");
-    for task in suggestions {
-        assert_eq!(task["source"], "AI_SUGGESTED");
-        let filled = |field: &str| task[field].as_str().is_some_and(|text| !text.trim().is_empty());
-        assert!(["title", "aiReasoning"].iter().all(|field| filled(field)), "{task:#}");
-    }
+    acceptance::suggest(&supergraph.system().await, token, 1).await
 }
 
 async fn suggestions_are_made_and_decided_on(supergraph: Supergraph) -> Supergraph {
     let admin = supergraph.admin().await;
     supergraph.settled().await;
-    let suggestions = suggest(&supergraph, &admin).await;
-    check(&suggestions);
+    let suggestions = acceptance::suggestions_are_made(&supergraph.system().await, &admin, 1).await;
     assert_eq!(suggest(&supergraph, &admin).await, suggestions, "the same again, not more");
     let decide = "mutation($id: Int!, $source: TaskSource!) { updateTaskSource(taskId: $id, source: $source) { id source } }";
     let id = |task: &Value| task["id"].as_str().unwrap().parse::<i32>().unwrap();
@@ -70,22 +58,9 @@ async fn suggestions_are_made_and_decided_on(supergraph: Supergraph) -> Supergra
 
 async fn every_lead_has_a_score_after_a_recalculation(supergraph: Supergraph) -> Supergraph {
     let admin = supergraph.admin().await;
-    let create = r#"mutation { createLead(input: {firstName: "John", lastName: "Doe", email: "john@example.com"}) { id } }"#;
-    supergraph.data(&admin, create, json!({})).await;
-    supergraph.settled().await;
-    let query = "mutation { recalculateAllScores { count failed durationMs } }";
-    let run = supergraph.data(&admin, query, json!({})).await;
-    assert_eq!(
-        (&run["recalculateAllScores"]["count"], &run["recalculateAllScores"]["failed"]),
-        (&json!(16), &json!(0))
-    );
-    let leads = supergraph.data(&admin, "{ leads { id activityScore scoreCalculatedAt } }", json!({})).await;
-    let leads = leads["leads"].as_array().unwrap();
-    assert_eq!(leads.len(), 16);
-    for lead in leads {
-        assert!(lead["activityScore"].as_i64().is_some_and(|score| (0..=100).contains(&score)), "{lead:#}");
-        assert!(lead["scoreCalculatedAt"].is_string(), "{lead:#}");
-    }
+    let system = supergraph.system().await;
+    acceptance::create_john(&system, &admin, "john@example.com").await;
+    acceptance::every_lead_is_scored(&system, &admin, 16).await;
     let top = supergraph
         .data(&admin, "{ topLeads(limit: 3) { email score { current factors { kind points } } } }", json!({}))
         .await;
@@ -176,8 +151,7 @@ fn asking(provider: &Provider) -> [(&'static str, String); 2] {
 async fn a_provider_writes_and_suggests(provider: Provider, supergraph: Supergraph) {
     supergraph.settled().await;
     let admin = supergraph.admin().await;
-    let suggestions = suggest(&supergraph, &admin).await;
-    check(&suggestions);
+    let suggestions = acceptance::suggestions_are_made(&supergraph.system().await, &admin, 1).await;
     assert!(suggestions[0]["title"].as_str().unwrap().starts_with("Model: "), "{suggestions:#?}");
     let written = supergraph.data(&admin, SUMMARISE, json!({})).await;
     assert_eq!(written["generateSummary"]["summary"], "Alice wants an offer this week.");

@@ -21,7 +21,7 @@ async fn downgrade(stand: &Stand, url: Option<&str>) {
     let folder = format!("--data-dir={}", stand.data_dir().display());
     let url = url.map(|url| format!("--database-url={url}"));
     let config = scoring.config_from([folder].into_iter().chain(url)).unwrap();
-    let reverted = scoring.migrations().down("scoring", &config, 4).await.unwrap();
+    let reverted = scoring.migrations().down("scoring", &config, 5).await.unwrap();
     assert_eq!(reverted.last().unwrap(), "0020_interaction_view");
     // That version recorded nothing there
     let removed = stand.database("scoring").await.execute_unprepared("DELETE FROM audit_log").await;

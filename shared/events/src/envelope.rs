@@ -69,6 +69,12 @@ pub struct Envelope {
     /// Its place in a list that clients resume from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<String>,
+    /// The trace that it is a part of, by the W3C's Trace Context.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// What others keep beside the trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
     /// What there is to know about it.
     pub data: Value,
 }
@@ -99,6 +105,8 @@ impl Envelope {
             batch: batch.map(|(id, _)| id),
             batchsize: batch.map(|(_, size)| size),
             sequence: event.sequence().map(|sequence| sequence.to_string()),
+            traceparent: None,
+            tracestate: None,
             data: serde_json::to_value(event)?,
         })
     }
@@ -122,6 +130,20 @@ impl Envelope {
     pub fn is_from(&self, name: &str) -> bool {
         self.source.strip_prefix('/') == Some(name)
     }
+}
+
+/// The trace in which an event happened, of an envelope as JSON: what stands in `traceparent` and `tracestate`.
+#[must_use]
+pub fn trace_of(envelope: &str) -> Option<(String, Option<String>)> {
+    #[derive(Deserialize)]
+    struct Trace {
+        traceparent: String,
+        tracestate: Option<String>,
+    }
+    // Most have none, and are not worth reading as JSON
+    let may_have = envelope.contains("\"traceparent\"");
+    let trace = may_have.then(|| serde_json::from_str::<Trace>(envelope).ok()).flatten()?;
+    Some((trace.traceparent, trace.tracestate))
 }
 
 fn source(producer: &str) -> String {
@@ -154,6 +176,17 @@ mod tests {
         assert_eq!(back, envelope());
         assert_eq!(back.event::<LeadCreated>().unwrap(), LeadCreated::example());
         assert!(back.is_from("leads") && !back.is_from("lead"));
+    }
+
+    #[test]
+    fn the_trace_is_carried_where_there_is_one() {
+        let json = |envelope: &Envelope| serde_json::to_string(envelope).unwrap();
+        assert!(!json(&envelope()).contains("trace") && trace_of(&json(&envelope())).is_none());
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned();
+        let traced = Envelope { traceparent: Some(parent.clone()), ..envelope() };
+        assert_eq!(trace_of(&json(&traced)), Some((parent, None)));
+        assert_eq!(serde_json::from_str::<Envelope>(&json(&traced)).unwrap(), traced);
+        assert_eq!(trace_of("\"traceparent\""), None);
     }
 
     #[test]

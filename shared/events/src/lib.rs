@@ -19,5 +19,5 @@ mod relay;
 pub mod sqlite;
 
 pub use bus::{Bus, Entry, Reader, local::LocalBus, nats::NatsBus, open};
-pub use envelope::{Envelope, Event};
+pub use envelope::{Envelope, Event, trace_of};
 pub use relay::Relay;

@@ -6,7 +6,7 @@
 use crate::{bus::Bus, cursor, outbox};
 use chrono::{DateTime, Utc};
 use sea_orm::DatabaseConnection;
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 /// Events handed over at once.
 const BATCH: u64 = 200;
@@ -26,12 +26,18 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Publishes all there is to this log and says how much that was.
+    /// Publishes all there is to this log and says how much that was. `handed_over` is told of what the bus has by
+    /// now, and since when it was being given that.
     ///
     /// # Errors
     /// When the bus or the database does not answer, or the bus is another log by now. What was not marked is
     /// published again next time.
-    pub async fn publish(&self, log: &str, now: impl Fn() -> DateTime<Utc>) -> anyhow::Result<usize> {
+    pub async fn publish(
+        &self,
+        log: &str,
+        now: impl Fn() -> DateTime<Utc>,
+        handed_over: impl Fn(&[outbox::Model], SystemTime),
+    ) -> anyhow::Result<usize> {
         let mut published = 0;
         loop {
             let rows = outbox::unpublished(&self.read, now(), BATCH).await?;
@@ -40,7 +46,9 @@ impl Relay {
             }
             // New events must not come before the old ones that another log lost
             anyhow::ensure!(self.bus.identity().await? == log, "the bus is another one by now");
+            let since = SystemTime::now();
             self.bus.append(&rows).await?;
+            handed_over(&rows, since);
             outbox::mark_published(&self.write, log, &rows, now()).await?;
             published += rows.len();
         }

@@ -22,12 +22,14 @@ use std::{
     },
     time::Duration,
 };
-use subgraph::{Metrics, Random};
+use subgraph::{
+    Metrics, Random,
+    telemetry::{KeyValue, Span, going_on},
+};
 use tokio::{
     sync::Semaphore,
     time::{Instant, timeout_at},
 };
-use tracing::Instrument;
 
 /// Bytes of answers that are kept for who asks the same again.
 const MAX_KEPT: u64 = 4_000_000;
@@ -79,8 +81,8 @@ impl Client {
         let form = Form::of::<T>(&self.0.provider.settings().model, question);
         let parts = self.0.clone();
         // In a task of its own, which ends with an answer for the others whoever goes away
-        let asking = async move { parts.ask_once(&form).await }.in_current_span();
-        let asked = tokio::spawn(asking).await;
+        let asking = async move { parts.ask_once(&form).await };
+        let asked = tokio::spawn(going_on(asking)).await;
         asked.unwrap_or_else(|_| Err(Failure::Unfit("reading it came to a sudden end".to_owned())))
     }
 }
@@ -148,7 +150,7 @@ impl Parts {
         let pauses = ExponentialBuilder::new().with_min_delay(limits.pause).with_max_times(limits.retries);
         let ask = || {
             attempts.fetch_add(1, Ordering::Relaxed);
-            self.provider.ask(form)
+            self.attempt(form)
         };
         ask.retry(pauses)
             .when(Failure::is_transient)
@@ -157,6 +159,34 @@ impl Parts {
                 tracing::info!(subject = form.subject, %cause, ?pause, "the language model is asked again");
             })
             .await
+    }
+
+    async fn attempt(&self, form: &Form) -> Result<Completion, Failure> {
+        let span = Span::asking("llm.request");
+        let said = span.run(self.provider.ask(form)).await;
+        span.describe(|| self.described(&said));
+        if said.is_err() {
+            span.fail();
+        }
+        said
+    }
+
+    /// What a trace says of an attempt: nothing of what was asked or said.
+    fn described(&self, said: &Result<Completion, Failure>) -> Vec<KeyValue> {
+        let asked = KeyValue::new("gen_ai.request.model", self.provider.settings().model.clone());
+        let outcome = |outcome| KeyValue::new("leadgraph.outcome", outcome);
+        match said {
+            Ok(Completion { model, usage, .. }) => {
+                let tokens = |kind, count| KeyValue::new(kind, i64::try_from(count).unwrap_or(i64::MAX));
+                let model = model.clone().map(|model| KeyValue::new("gen_ai.response.model", model));
+                let used = [
+                    tokens("gen_ai.usage.input_tokens", usage.prompt),
+                    tokens("gen_ai.usage.output_tokens", usage.completion),
+                ];
+                [asked, outcome("ok")].into_iter().chain(model).chain(used).collect()
+            }
+            Err(failure) => vec![asked, outcome(failure.outcome())],
+        }
     }
 
     fn checked<T: Answer>(&self, said: Completion) -> Result<Kept, Failure> {

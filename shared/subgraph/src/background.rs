@@ -5,6 +5,7 @@ use crate::{
     db::in_background,
     error::Error,
     idempotency, jobs,
+    metrics::push::{Pushing, Target},
     overhear::overhear,
     publish::{flush, publish},
     rebuild::{AnyView, fill_new_views},
@@ -29,6 +30,7 @@ pub(crate) struct Background {
     service: Service,
     running: AbortOnDropHandle,
     jobs: Option<jobs::Workers>,
+    pushing: Option<Pushing>,
 }
 
 impl Background {
@@ -39,6 +41,7 @@ impl Background {
         views: Vec<AnyView>,
         kinds: &[jobs::Kind],
         live: impl Future<Output = ()> + Send + 'static,
+        metrics: Option<Target>,
     ) -> Self {
         let own = service.clone();
         // A task of its own: no other work holds up what is live
@@ -54,12 +57,13 @@ impl Background {
             );
         }));
         let jobs = jobs::Workers::start(service, kinds);
-        Self { service: service.clone(), running: AbortOnDropHandle(running), jobs }
+        let pushing = metrics.map(|target| Pushing::start(service, target));
+        Self { service: service.clone(), running: AbortOnDropHandle(running), jobs, pushing }
     }
 
     /// Ends it all, after what is in the outbox was published if the bus takes it.
     pub async fn stop(self) {
-        let Self { service, running, jobs } = self;
+        let Self { service, running, jobs, pushing } = self;
         drop(running);
         if let Some(jobs) = jobs {
             jobs.stop().await;
@@ -69,6 +73,10 @@ impl Background {
                 subgraph = service.name,
                 "the bus does not answer: events wait in the outbox for the next start"
             );
+        }
+        // Last: it tells of all the others
+        if let Some(pushing) = pushing {
+            pushing.stop().await;
         }
     }
 }

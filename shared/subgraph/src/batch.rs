@@ -5,7 +5,9 @@
 //! would cost every batch a millisecond. So batches that are begun while an operation is polled
 //! wait until that poll ends, which is exactly when nothing more will be asked for.
 
+use crate::telemetry::going_on;
 use futures_util::future::BoxFuture;
+use opentelemetry::{Context as Trace, trace::TraceContextExt};
 use std::{
     cell::RefCell,
     pin::Pin,
@@ -19,8 +21,10 @@ thread_local! {
     static BEGUN: RefCell<Option<Vec<Batch>>> = const { RefCell::new(None) };
 }
 
-/// Starts a batch: at the end of the poll that began it, or now when there is none.
+/// Starts a batch: at the end of the poll that began it, or now when there is none. It is a part of what began it.
 pub(crate) fn start(batch: Batch) {
+    let traced = Trace::map_current(Trace::has_active_span);
+    let batch = if traced { Box::pin(going_on(batch)) } else { batch };
     BEGUN.with_borrow_mut(|begun| match begun {
         Some(begun) => begun.push(batch),
         None => drop(tokio::spawn(batch)),

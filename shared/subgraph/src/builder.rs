@@ -39,6 +39,7 @@ type Routes = fn(&Service) -> Vec<(&'static str, BoxEndpoint<'static>)>;
 type Mount = fn(&Service) -> Mounted;
 type MakeKeys = fn(&Config) -> anyhow::Result<LocalKeys>;
 type MakeExecutor = Arc<dyn Fn(&Service) -> (Executor, Option<StreamExecutor>) + Send + Sync>;
+type Insist = fn(&Config) -> Vec<String>;
 type Command = fn(&Config, &[String]) -> anyhow::Result<()>;
 
 /// A subgraph that has not been started: its name, roots, rules and tables.
@@ -67,6 +68,7 @@ pub struct Subgraph {
     pub(crate) jobs: Vec<jobs::Kind>,
     pub(crate) live: Vec<&'static str>,
     pub(crate) live_limits: LiveLimits,
+    pub(crate) insist: Option<Insist>,
 }
 
 impl Subgraph {
@@ -103,6 +105,7 @@ impl Subgraph {
             jobs: Vec::new(),
             live: Vec::new(),
             live_limits: LiveLimits::default(),
+            insist: None,
         }
         .table::<audit::Entity>("audit_log")
         .table::<idempotency::row::Entity>("idempotency_key")
@@ -252,6 +255,13 @@ impl Subgraph {
     #[must_use]
     pub fn live_limits(mut self, limits: LiveLimits) -> Self {
         self.live_limits = limits;
+        self
+    }
+
+    /// What this service refuses in production beside what all do: each fault in one line that says what to set.
+    #[must_use]
+    pub fn insist(mut self, faults: fn(&Config) -> Vec<String>) -> Self {
+        self.insist = Some(faults);
         self
     }
 

@@ -2,6 +2,7 @@
 
 use crate::{error::Error, policy::Role};
 use chrono::{DateTime, Utc};
+use std::net::IpAddr;
 
 /// The one behind a request, as it stands in audit rows and events.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -58,6 +59,8 @@ pub struct Caller {
     pub request_id: String,
     /// Why a token that was shown did not count.
     pub refused: Option<Error>,
+    /// From where, as far as that is known.
+    pub address: Option<IpAddr>,
 }
 
 impl Caller {
@@ -70,6 +73,7 @@ impl Caller {
             expires_at: None,
             request_id,
             refused: None,
+            address: None,
         }
     }
 

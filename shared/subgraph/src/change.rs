@@ -8,6 +8,7 @@ use crate::{
     error::{Error, Result},
     idempotency::{self, Claim},
     service::Service,
+    telemetry::Carried,
 };
 use chrono::{DateTime, Utc};
 use events::{Envelope, Event, outbox};
@@ -147,7 +148,8 @@ impl Change {
     ) -> Result<()> {
         let id = self.note(action, entity_id, details)?;
         let event = Envelope::new(event, id, self.at, self.actor.to_string(), self.batch);
-        self.events.push(event.map_err(Error::internal)?);
+        let Carried { parent: traceparent, state: tracestate } = Carried::current();
+        self.events.push(Envelope { traceparent, tracestate, ..event.map_err(Error::internal)? });
         Ok(())
     }
 

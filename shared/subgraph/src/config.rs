@@ -1,6 +1,9 @@
 //! All configuration of a subgraph: one struct, each value a flag and an environment variable.
 
+use crate::telemetry::{LogFormat, TelemetryConfig};
+use crate::{address, db::sqlite_path, rate::RateLimit};
 use clap::{Args, ValueEnum};
+use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
@@ -11,6 +14,16 @@ pub enum Environment {
     Development,
     /// None of them, and logs as JSON.
     Production,
+}
+
+impl Environment {
+    /// How log lines look, unless something else is said.
+    pub fn log_format(self) -> LogFormat {
+        match self {
+            Self::Development => LogFormat::Text,
+            Self::Production => LogFormat::Json,
+        }
+    }
 }
 
 impl std::fmt::Display for Environment {
@@ -80,6 +93,27 @@ pub struct Config {
     #[arg(long, env = "CORS_ORIGINS", value_delimiter = ',')]
     pub cors_origins: Vec<String>,
 
+    /// Proxies whose X-Forwarded-For is believed, the router among them: addresses and networks such as
+    /// 10.0.0.0/8, separated by commas [default: none].
+    #[arg(long, env = "TRUSTED_PROXIES", value_delimiter = ',', value_parser = address::network)]
+    pub trusted_proxies: Vec<IpNet>,
+
+    /// How often each user may ask: 50/s, 50/s:200 with that many at once, or off [default: 50/s:200 in production].
+    #[arg(long, env = "RATE_LIMIT_USER")]
+    pub rate_limit_user: Option<RateLimit>,
+
+    /// How often each address may ask [default: 100/s:400 in production].
+    #[arg(long, env = "RATE_LIMIT_ADDRESS")]
+    pub rate_limit_address: Option<RateLimit>,
+
+    /// How log lines look [default: text in development, JSON in production].
+    #[arg(long, env = "LOG_FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+
+    /// What is told outside of what the service does.
+    #[command(flatten)]
+    pub telemetry: TelemetryConfig,
+
     /// Where the other subgraphs answer, by name; each from its own variable (`LEADS_URL`, …).
     #[arg(skip)]
     pub peers: BTreeMap<&'static str, String>,
@@ -96,6 +130,16 @@ impl Config {
             format!("sqlite://{}?mode=rwc", self.data_dir.join(format!("{service}.sqlite")).display()).into()
         };
         self.database_url.clone().or_else(|| self.shared_database_url.clone()).unwrap_or_else(file)
+    }
+
+    /// The file of this service's database; nothing when it is no SQLite file.
+    pub fn sqlite_file(&self, service: &str) -> Option<PathBuf> {
+        sqlite_path(self.database_url(service).expose_secret()).map(PathBuf::from)
+    }
+
+    /// How log lines look.
+    pub fn log_format(&self) -> LogFormat {
+        self.log_format.unwrap_or(self.environment.log_format())
     }
 
     /// Whether introspection and the IDE are there.

@@ -7,7 +7,7 @@
 
 mod attempt;
 
-use crate::{change::Change, error::Result, service::Service};
+use crate::{cause::unquoted, change::Change, error::Result, service::Service};
 use anyhow::Context;
 use attempt::Fault;
 use chrono::{DateTime, Utc};
@@ -143,7 +143,8 @@ impl Reading<'_> {
                 self.park(unreadable).await?;
             }
         }
-        self.service.metrics.lag(entry.behind);
+        self.service.metrics.events.lag(entry.behind);
+        self.service.metrics.events.read(self.service.clock.now());
         Ok(())
     }
 
@@ -168,14 +169,14 @@ impl Reading<'_> {
             self.kept = self.position;
         }
         self.service.signals.reading(None);
-        self.service.metrics.applied.with_label_values(&[&*envelope.kind, outcome]).inc();
+        self.service.metrics.events.applied.with_label_values(&[&*envelope.kind, outcome]).inc();
         Ok(())
     }
 
     async fn park(&mut self, event: parked::Model) -> anyhow::Result<()> {
         tracing::error!(
             subgraph = self.service.name, id = %event.event_id, kind = event.kind, subject = event.subject,
-            reason = event.reason, "an event cannot be applied and is parked"
+            reason = unquoted(&event.reason), "an event cannot be applied and is parked"
         );
         attempt::park(self.service, event, &(self.log.clone(), self.position)).await?;
         self.kept = self.position;
@@ -193,7 +194,9 @@ impl Reading<'_> {
             cursor::advance(db.write(), cursor::READ_FROM, &self.log, self.position).await?;
             self.kept = self.position;
         }
-        self.service.metrics.parked.set(i64::try_from(parked::count(db.read()).await?).unwrap_or(i64::MAX));
+        let (metrics, parked) = (&self.service.metrics.events, parked::count(db.read()).await?);
+        metrics.parked.set(i64::try_from(parked).unwrap_or(i64::MAX));
+        metrics.read(self.service.clock.now());
         Ok(())
     }
 }

@@ -3,12 +3,13 @@
 use crate::{
     config::Config,
     error::{Error, Result},
+    telemetry::going_on,
 };
 use anyhow::Context;
 use events::sqlite;
 use sea_orm::{
     ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    TransactionOptions, TransactionTrait, metric,
 };
 use secrecy::ExposeSecret;
 use std::{sync::Arc, time::Duration};
@@ -28,8 +29,8 @@ pub(crate) fn is_background() -> bool {
     BACKGROUND.try_with(|()| ()).is_ok()
 }
 
-/// Counts the statements a connection runs.
-pub type StatementCounter = Arc<dyn Fn() + Send + Sync>;
+/// Is told of every statement that a connection ran.
+pub type StatementObserver = Arc<dyn Fn(&metric::Info<'_>) + Send + Sync>;
 
 /// Longest time a statement may take on Postgres.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,17 +55,17 @@ impl Db {
     pub async fn connect(
         service: &str,
         config: &Config,
-        counter: Option<StatementCounter>,
+        observer: Option<StatementObserver>,
     ) -> anyhow::Result<Self> {
         let url = config.database_url(service);
         let url = url.expose_secret();
         if let Some(path) = sqlite_path(url) {
-            let connect = |max| on_sqlite(path, max, counter.clone());
+            let connect = |max| on_sqlite(path, max, observer.clone());
             let write = connect(1).await.with_context(|| sqlite_help(path))?;
             let read = connect(SQLITE_READERS).await?;
             return Ok(Self { read, write });
         }
-        let pool = postgres(url, service, config.database_max_connections, counter).await;
+        let pool = postgres(url, service, config.database_max_connections, observer).await;
         let pool = pool.with_context(|| format!("cannot open the database of {service} on Postgres"))?;
         Ok(Self { read: pool.clone(), write: pool })
     }
@@ -99,7 +100,8 @@ impl Db {
             return Ok(begun.await?);
         }
         // Jobs are cancelled where they stand
-        Ok(tokio::spawn(in_background(begun)).await.map_err(Error::internal)??)
+        let begun = going_on(in_background(begun));
+        Ok(tokio::spawn(begun).await.map_err(Error::internal)??)
     }
 
     /// Closes the pools, waiting for what runs.
@@ -128,19 +130,19 @@ fn sqlite_help(path: &str) -> String {
 async fn on_sqlite(
     path: &str,
     max: u32,
-    counter: Option<StatementCounter>,
+    observer: Option<StatementObserver>,
 ) -> anyhow::Result<DatabaseConnection> {
     sqlite::create_private(path.as_ref()).with_context(|| sqlite_help(path))?;
     let mut options = sqlite::options(path.as_ref(), max);
     options.acquire_timeout(ACQUIRE_TIMEOUT);
-    open(options, counter).await
+    open(options, observer).await
 }
 
 async fn postgres(
     url: &str,
     schema: &str,
     max: u32,
-    counter: Option<StatementCounter>,
+    observer: Option<StatementObserver>,
 ) -> anyhow::Result<DatabaseConnection> {
     let mut options = ConnectOptions::new(url);
     options.max_connections(max).min_connections(1).sqlx_logging(false).acquire_timeout(ACQUIRE_TIMEOUT);
@@ -153,16 +155,16 @@ async fn postgres(
         o.options([("idle_in_transaction_session_timeout", "15s"), ("jit", "off")])
             .statement_cache_capacity(500)
     });
-    open(options, counter).await
+    open(options, observer).await
 }
 
 async fn open(
     options: ConnectOptions,
-    counter: Option<StatementCounter>,
+    observer: Option<StatementObserver>,
 ) -> anyhow::Result<DatabaseConnection> {
     let mut connection = Database::connect(options).await?;
-    if let Some(counter) = counter {
-        connection.set_metric_callback(move |_| counter());
+    if let Some(observer) = observer {
+        connection.set_metric_callback(move |info| observer(info));
     }
     Ok(connection)
 }

@@ -5,6 +5,7 @@
 //! `?` on a database error therefore goes through [`Error::internal`], which logs the cause once
 //! under a reference id and shows the client only that id.
 
+use crate::cause::{of_database, unquoted};
 use async_graphql::{ErrorExtensionValues, Value};
 use sea_orm::{DbErr, RuntimeErr};
 use serde::Serialize;
@@ -70,11 +71,28 @@ impl Error {
     /// Logs `cause` once, with the place it came from, and hides it behind a reference id.
     #[track_caller]
     pub fn internal(cause: impl std::fmt::Display) -> Self {
+        Self::logged(&unquoted(cause))
+    }
+
+    #[track_caller]
+    fn logged(cause: &str) -> Self {
         let reference = reference();
         let at = Location::caller();
-        tracing::error!(reference, %cause, at = %format_args!("{}:{}", at.file(), at.line()), "internal error");
+        tracing::error!(reference, cause, at = %format_args!("{}:{}", at.file(), at.line()), "internal error");
         Self::Internal(reference)
     }
+
+    /// Every `extensions.code` there is.
+    pub(crate) const CODES: [&'static str; 8] = [
+        "UNAUTHENTICATED",
+        "FORBIDDEN",
+        "NOT_FOUND",
+        "BAD_USER_INPUT",
+        "CONFLICT",
+        "RATE_LIMITED",
+        "UNAVAILABLE",
+        "INTERNAL",
+    ];
 
     /// The `extensions.code` of this error.
     pub fn code(&self) -> &'static str {
@@ -103,6 +121,14 @@ impl Error {
             },
             Self::RateLimited { retry_after } => format!("Too many attempts; try again in {retry_after} s"),
             Self::Internal(reference) => format!("Internal error, reference {reference}"),
+        }
+    }
+
+    /// How many seconds to wait, for who comes too often.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::RateLimited { retry_after } => Some(*retry_after),
+            _ => None,
         }
     }
 
@@ -148,10 +174,10 @@ impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         if is_transient(&error) {
             let at = Location::caller();
-            tracing::warn!(%error, at = %format_args!("{}:{}", at.file(), at.line()), "database unavailable");
+            tracing::warn!(error = of_database(&error), at = %format_args!("{}:{}", at.file(), at.line()), "database unavailable");
             return Self::Unavailable("The database cannot answer right now; try again".into());
         }
-        Self::internal(error)
+        Self::logged(&of_database(&error))
     }
 }
 

@@ -1,6 +1,15 @@
 //! The GraphQL endpoint: one JSON operation per request, checked before it runs.
 
-use crate::{caller::Caller, error::Error, limits::Gate, measure::Lists, policy::Policy, service::Service};
+use crate::{
+    address::Sender,
+    caller::Caller,
+    error::Error,
+    limits::{self, Gate},
+    measure::Lists,
+    policy::Policy,
+    service::Service,
+    telemetry::{Answered, Span, going_on},
+};
 use async_graphql::{
     PathSegment, Request as Operation, Response as Answer, ServerError, parser::types::OperationType,
 };
@@ -50,15 +59,24 @@ pub struct Endpoint {
 impl Endpoint {
     /// Answers one HTTP request.
     pub async fn answer(&self, request: &Request, body: Body) -> Response {
-        let operation = match read(request, body).await {
+        let span = self.service.tracer.request(request.headers());
+        span.run(self.answered(&span, request, body)).await
+    }
+
+    async fn answered(&self, span: &Span, request: &Request, body: Body) -> Response {
+        let mut operation = match read(request, body).await {
             Ok(operation) => operation,
             Err((status, error)) => return respond(status, &failed(error)),
         };
         let service = &self.service;
         let header = request.header("authorization");
         let caller = service.auth.caller(header, request_id(request, service), service.clock.now()).await;
+        let caller = Caller { address: Sender::of(request).address, ..caller };
         let id = caller.request_id.clone();
-        let answer = self.serve(operation, self.admitted(caller).await).await;
+        let answer = match self.too_often(&mut operation, &caller) {
+            Some(refusal) => refusal,
+            None => self.serve(operation, self.admitted(caller).await, span).await,
+        };
         let mut response = respond(StatusCode::OK, &answer);
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert("x-request-id", id);
@@ -67,16 +85,18 @@ impl Endpoint {
     }
 
     /// Runs one operation of an admitted caller, and counts it.
-    pub(crate) async fn serve(&self, operation: Operation, caller: Caller) -> Answer {
+    pub(crate) async fn serve(&self, operation: Operation, caller: Caller, span: &Span) -> Answer {
         let (started, service) = (Instant::now(), &self.service);
         let (id, actor) = (caller.request_id.clone(), caller.actor.clone());
-        let (kind, answer) = self.run(operation, caller).await;
+        let (kind, field, answer) = self.run(operation, caller).await;
         let outcome = if answer.errors.is_empty() { "ok" } else { "error" };
         let seconds = started.elapsed().as_secs_f64();
-        service.metrics.requests.with_label_values(&[kind, outcome]).inc();
-        service.metrics.seconds.observe(seconds);
+        service.metrics.requests.answered(kind, field, &answer.errors);
+        service.metrics.requests.took(field, seconds);
+        let errors = &answer.errors;
+        span.answered(&Answered { kind, field, request: &id, actor: &actor, errors });
         let (name, request) = (service.name, &id);
-        tracing::debug!(target: "leadgraph::request", subgraph = name, kind, outcome, %request, %actor, seconds);
+        tracing::debug!(target: "leadgraph::request", subgraph = name, kind, field, outcome, %request, %actor, seconds);
         answer
     }
 
@@ -90,40 +110,48 @@ impl Endpoint {
     pub(crate) async fn admitted(&self, caller: Caller) -> Caller {
         if caller.session.as_deref().is_some_and(|session| self.service.revocations.contains(session)) {
             let why = Error::Unauthenticated("The session has ended; sign in again".into());
-            return Caller::refused(caller.request_id, why);
+            return Caller { address: caller.address, ..Caller::refused(caller.request_id, why) };
         }
         let Some(admission) = self.admission.as_ref().filter(|_| caller.session.is_some()) else {
             return caller;
         };
         match admission(self.service.clone(), caller.clone()).await {
             Ok(()) => caller,
-            Err(why) => Caller::refused(caller.request_id, why),
+            Err(why) => Caller { address: caller.address, ..Caller::refused(caller.request_id, why) },
         }
     }
 
-    async fn run(&self, mut operation: Operation, caller: Caller) -> (&'static str, Answer) {
-        let kind = match self.gate().check(&mut operation, &caller) {
-            Ok(OperationType::Query) => "query",
-            Ok(OperationType::Mutation) => "mutation",
-            Ok(OperationType::Subscription) => {
-                let how = "Subscribe over WebSocket at this path, with the subprotocol graphql-transport-ws";
-                return ("subscription", failed(Error::Unavailable(how.into())));
-            }
-            Err(error) => return ("refused", failed(error)),
+    /// What kind of operation it is, its root field, and the answer.
+    async fn run(&self, mut operation: Operation, caller: Caller) -> (&'static str, &'static str, Answer) {
+        let allowed = match self.gate().check(&mut operation, &caller) {
+            Ok(allowed) => allowed,
+            Err(error) => return ("refused", limits::UNKNOWN, failed(error)),
         };
+        let kind = match allowed.kind {
+            OperationType::Query => "query",
+            OperationType::Mutation => "mutation",
+            OperationType::Subscription => {
+                let how = "Subscribe over WebSocket at this path, with the subprotocol graphql-transport-ws";
+                return ("subscription", allowed.field, failed(Error::Unavailable(how.into())));
+            }
+        };
+        (kind, allowed.field, self.execute(kind, operation, caller).await)
+    }
+
+    async fn execute(&self, kind: &str, operation: Operation, caller: Caller) -> Answer {
         let running = AssertUnwindSafe((self.execute)(operation.data(caller))).catch_unwind();
         let answer = if kind == "mutation" {
             // A task of its own: a client that hangs up must not cancel a transaction halfway
-            tokio::time::timeout(ANSWER_TIMEOUT, tokio::spawn(running))
+            tokio::time::timeout(ANSWER_TIMEOUT, tokio::spawn(going_on(running)))
                 .await
                 .map(|joined| joined.ok().and_then(Result::ok))
         } else {
             tokio::time::timeout(ANSWER_TIMEOUT, running).await.map(Result::ok)
         };
         match answer {
-            Ok(Some(answer)) => (kind, with_codes(answer)),
-            Ok(None) => (kind, failed(Error::internal("a resolver panicked"))),
-            Err(_) => (kind, failed(Error::Unavailable("The answer took too long; try again".into()))),
+            Ok(Some(answer)) => with_codes(answer),
+            Ok(None) => failed(Error::internal("a resolver panicked")),
+            Err(_) => failed(Error::Unavailable("The answer took too long; try again".into())),
         }
     }
 }

@@ -136,7 +136,9 @@ impl Api {
     }
 
     async fn may_see_metrics(&self, request: &Request, remote: &RemoteAddr) -> bool {
-        if remote.as_socket_addr().is_some_and(|addr| addr.ip().is_loopback()) {
+        // A proxy on this machine asks for others
+        let forwarded = request.header("x-forwarded-for").is_some();
+        if !forwarded && remote.as_socket_addr().is_some_and(|addr| addr.ip().is_loopback()) {
             return true;
         }
         let service = &self.service;

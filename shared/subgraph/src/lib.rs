@@ -29,10 +29,12 @@
 //! }
 //! ```
 
+mod address;
 mod background;
 mod batch;
 mod builder;
 mod caller;
+mod cause;
 mod change;
 mod cli;
 mod clock;
@@ -61,7 +63,9 @@ mod overhear;
 mod page;
 mod patch;
 mod policy;
+mod production;
 mod publish;
+mod rate;
 mod rebuild;
 mod representations;
 mod revocation;
@@ -76,6 +80,7 @@ pub mod telemetry;
 pub mod token;
 pub mod validate;
 
+pub use address::Sender;
 pub use builder::Subgraph;
 pub use caller::{Actor, Caller};
 pub use change::{Change, audit, changed, diff};
@@ -99,6 +104,8 @@ pub use migrate::Migrations;
 pub use page::{Cursor, CursorConnection, Key, MAX_LIMIT, MAX_OFFSET, Offset, Page, PageRequest, to_int};
 pub use patch::Patch;
 pub use policy::{Access, Policy, Role};
+pub use production::{DEVELOPMENT_PASSWORD, DEVELOPMENT_SERVICE_KEY, Findings, refuse};
+pub use rate::{RateLimit, Rates, household};
 pub use rebuild::{Missing, Progress, Rebuilt, View};
 pub use revocation::Revocations;
 pub use server::{Mounted, Running, Shutdown};

@@ -30,6 +30,20 @@ pub const MAX_DEPTH: usize = 20;
 /// Fields in one answer, lists counted by their limits.
 pub const MAX_COMPLEXITY: usize = 50_000;
 
+/// The label of what is not allowed to run, which may be anything.
+pub const UNKNOWN: &str = "unknown";
+/// The label of an operation with several root fields.
+const SEVERAL: &str = "several";
+
+/// An operation that may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    /// What kind of operation it is.
+    pub kind: OperationType,
+    /// Its root field as the schema has it, `several`, or `unknown`: for metrics and traces.
+    pub field: &'static str,
+}
+
 /// Whether a request may run.
 pub struct Gate<'a> {
     /// Who may call what.
@@ -43,11 +57,11 @@ pub struct Gate<'a> {
 }
 
 impl Gate<'_> {
-    /// Checks the request and tells what kind of operation it is.
+    /// Checks the request and tells what it is.
     ///
     /// # Errors
     /// `BAD_USER_INPUT` for what no client needs, `UNAUTHENTICATED` or `FORBIDDEN` by the policy.
-    pub fn check(&self, request: &mut Request, caller: &Caller) -> Result<OperationType> {
+    pub fn check(&self, request: &mut Request, caller: &Caller) -> Result<Allowed> {
         for (name, value) in request.variables.iter() {
             if let Some(place) = nul_in(name.as_str(), value) {
                 return Err(Error::invalid(place, NUL));
@@ -76,7 +90,7 @@ impl Gate<'_> {
         let parents =
             if entities > 0 { representations::prepare(request, entities, self.entities)? } else { 1 };
         at_most("rows", size.rows.saturating_mul(parents), MAX_ROWS)?;
-        Ok(kind)
+        Ok(Allowed { kind, field: self.label(&roots) })
     }
 
     fn root(&self, field: &str, caller: &Caller) -> Result<()> {
@@ -87,6 +101,34 @@ impl Gate<'_> {
             _ => self.policy.check(caller, field),
         }
     }
+
+    /// One name for root fields that may all be called, never a client's own word.
+    fn label(&self, roots: &[String]) -> &'static str {
+        let known = |field: &String| match field.as_str() {
+            "_entities" => "_entities",
+            "__typename" => "__typename",
+            "__schema" | "__type" | "_service" => "introspection",
+            field => self.policy.listed(field).unwrap_or(UNKNOWN),
+        };
+        let mut labels = roots.iter().map(known).filter(|label| *label != "__typename");
+        let first = labels.next().unwrap_or("__typename");
+        if labels.all(|label| label == first) { first } else { SEVERAL }
+    }
+}
+
+/// Whether all that a request asks for is entities.
+pub fn asks_for_entities_only(request: &mut Request) -> bool {
+    // What is too long is not even read
+    if request.query.len() > MAX_QUERY {
+        return false;
+    }
+    let document = request.parsed_query().ok();
+    let Some((document, operation)) = document.and_then(|it| Some((it, only_operation(it).ok()?))) else {
+        return false;
+    };
+    let mut roots = Vec::new();
+    root_fields(document, &operation.selection_set.node, &mut HashSet::new(), &mut roots);
+    !roots.is_empty() && roots.iter().all(|(_, name)| name == "_entities")
 }
 
 fn at_most(what: &str, count: usize, max: usize) -> Result<()> {
@@ -152,7 +194,7 @@ mod tests {
     use async_graphql::Variables;
     use serde_json::json;
 
-    fn check(query: &str, variables: serde_json::Value) -> (Result<OperationType>, Request) {
+    fn check(query: &str, variables: serde_json::Value) -> (Result<Allowed>, Request) {
         let policy = Policy::default().public(&["hello"]).read(Role::SalesRep, &["list"]);
         let entities = ["Thing".to_owned()];
         let lists = Lists::of("type Query { list(limit: Int = 50): [Thing!]! }");
@@ -175,6 +217,16 @@ mod tests {
         let many = (0..101).map(|i| format!("a{i}: hello")).collect::<Vec<_>>().join(" ");
         assert_eq!(code(&format!("{{ {many} }}")), Some("BAD_USER_INPUT"));
         assert_eq!(code("{"), Some("BAD_USER_INPUT"));
+    }
+
+    #[test]
+    fn a_label_is_the_schemas_word() {
+        let label = |query: &str| check(query, json!({})).0.unwrap().field;
+        assert_eq!(label("query Mine { mine: hello __typename }"), "hello");
+        assert_eq!(label("{ a: hello b: hello }"), "hello");
+        assert_eq!(label("{ hello list { id } }"), "several");
+        assert_eq!(label("{ __typename }"), "__typename");
+        assert_eq!(label("{ ... on Query { ...F } } fragment F on Query { list { id } }"), "list");
     }
 
     #[test]
@@ -243,6 +295,30 @@ mod tests {
         }
         let default = format!("query($r: [_Any!]! = [{{}}]) {{ {one} }}");
         assert!(check(&default, json!({})).0.is_err(), "a default is not looked at");
+    }
+
+    #[test]
+    fn repeated_fields_and_directives_are_bounded() {
+        for repeated in ["id ".repeat(500), format!("id {}", "@skip(if: false) ".repeat(500))] {
+            assert_eq!(code(&format!("{{ list {{ {repeated} }} }}")), Some("BAD_USER_INPUT"));
+        }
+        assert_eq!(code("{ list { id id @skip(if: false) } }"), None);
+    }
+
+    #[test]
+    fn entities_and_nothing_beside() {
+        let only = |query: &str| asks_for_entities_only(&mut Request::new(query));
+        assert!(only("{ _entities(representations: []) { __typename } }"));
+        for other in [
+            "{ hello _entities(representations: []) { __typename } }",
+            "{ hello # _entities\n }",
+            "query _entities { hello }",
+            "{ _entities: hello }",
+            "query a { _entities } query b { hello }",
+            "{",
+        ] {
+            assert!(!only(other), "{other}");
+        }
     }
 
     #[test]

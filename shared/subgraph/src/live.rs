@@ -87,6 +87,8 @@ pub struct Item {
     pub sequence: Option<i64>,
     /// The event.
     pub envelope: Envelope,
+    /// The trace in which it happened.
+    pub(crate) trace: opentelemetry::Context,
 }
 
 impl Item {

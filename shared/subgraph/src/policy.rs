@@ -74,6 +74,11 @@ impl Policy {
         self
     }
 
+    /// The field as it is listed here; nothing for what is not.
+    pub(crate) fn listed(&self, field: &str) -> Option<&'static str> {
+        self.rules.get_key_value(field).map(|(listed, _)| *listed)
+    }
+
     /// Whether `caller` may call the root field `field`.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ pub(crate) async fn publish(service: Service) {
         woken.borrow_and_update();
         let Err(error) = round(&service, &mut met).await else {
             wait = BACKOFF.0;
-            service.metrics.outbox(0, 0.0);
+            service.metrics.events.outbox(0, 0.0);
             service.signals.publishing(None);
             // Either way it looks again
             let _ = timeout(POLL, woken.changed()).await;
@@ -48,8 +48,9 @@ async fn round(service: &Service, met: &mut Met) -> anyhow::Result<()> {
         Some(known) => met.insert(known),
         None => met.insert((Instant::now(), meet(service, &relay).await?)),
     };
-    let published = relay.publish(&log.1, now).await?;
-    service.metrics.published.inc_by(published as u64);
+    let told = |rows: &[_], since| service.tracer.published(rows, since);
+    let published = relay.publish(&log.1, now, told).await?;
+    service.metrics.events.published.inc_by(published as u64);
     Ok(())
 }
 
@@ -82,6 +83,6 @@ async fn look(service: &Service) {
     let now = service.clock.now();
     if let Ok(backlog) = outbox::backlog(service.db.read(), now).await {
         let age = backlog.oldest.map_or(0.0, |oldest| (now - oldest).as_seconds_f64());
-        service.metrics.outbox(backlog.depth, age);
+        service.metrics.events.outbox(backlog.depth, age);
     }
 }

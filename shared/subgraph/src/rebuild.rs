@@ -116,6 +116,7 @@ impl Subgraph {
             rebuilt.push((view.run)(&rebuilding).await?);
         }
         service.db.close().await;
+        service.tracer.shut_down().await;
         Ok(rebuilt)
     }
 

@@ -3,7 +3,8 @@
 mod accept;
 mod app;
 mod connection;
-mod cors;
+pub(crate) mod cors;
+mod headers;
 mod limits;
 mod paced;
 mod shutdown;
@@ -14,6 +15,7 @@ pub use app::Mounted;
 pub use shutdown::Shutdown;
 
 use crate::{
+    address::Proxies,
     background::Background,
     graphql::Endpoint,
     health::{Api, Checks},
@@ -26,7 +28,8 @@ use poem::{
     Body, EndpointExt, IntoResponse, Request, Response, Route,
     endpoint::BoxEndpoint,
     get, handler,
-    http::{Method, StatusCode},
+    http::{Method, StatusCode, header::CONTENT_SECURITY_POLICY},
+    middleware::SetHeader,
     web::{Data, Html, LocalAddr},
 };
 use poem_openapi::OpenApiService;
@@ -99,8 +102,8 @@ async fn graphql(request: &Request, body: Body, endpoint: Data<&Endpoint>) -> Re
     }
     let browser = request.header("accept").is_some_and(|accept| accept.contains("text/html"));
     if request.method() == Method::GET && browser && endpoint.service.config.is_development() {
-        return Html(async_graphql::http::GraphiQLSource::build().endpoint("/graphql").finish())
-            .into_response();
+        let page = async_graphql::http::GraphiQLSource::build().endpoint("/graphql").finish();
+        return Html(page).with_header(CONTENT_SECURITY_POLICY, headers::GRAPHIQL).into_response();
     }
     let error = crate::Error::invalid("method", "send POST");
     let answer = async_graphql::Response::from_errors(vec![error.into_server_error()]);
@@ -127,6 +130,8 @@ pub(crate) async fn start(
         mounts,
         local: LocalAddr(addr.into()),
         shutdown: shutdown.clone(),
+        metrics: service.metrics.requests.clone(),
+        proxies: Proxies::new(&service.config),
     };
     let server = tokio::spawn(async move {
         let (stop, live) = (app.shutdown.clone(), service.clone());
@@ -138,6 +143,8 @@ pub(crate) async fn start(
         // Not before: what is live has goodbyes to say. Not after: it needs the database
         background.stop().await;
         service.db.close().await;
+        // Last, since all of that is told too
+        service.tracer.shut_down().await;
     });
     Ok(Running { addr, has_demo_data, shutdown, server: Some(server) })
 }
@@ -155,7 +162,8 @@ fn all_routes(
         app = app.at(path, route);
     }
     if service.config.is_development() {
-        app = app.at("/openapi.json", get(api.spec_endpoint())).nest("/docs", api.swagger_ui());
+        let docs = SetHeader::new().overriding(CONTENT_SECURITY_POLICY, headers::SWAGGER);
+        app = app.at("/openapi.json", get(api.spec_endpoint())).nest("/docs", api.swagger_ui().with(docs));
     }
     app.nest("/", api).with(cors::cors(&service.config)).map_to_response().boxed()
 }

@@ -13,8 +13,10 @@ use crate::{
     live::Live,
     load::ById,
     metrics::Metrics,
+    rate::Rates,
     revocation::Revocations,
     signals::{Signals, Wake},
+    telemetry::{KeyValue, Span, Tracer},
     token::{Authenticator, sign_call},
 };
 use async_graphql::{
@@ -51,6 +53,8 @@ pub struct Parts {
     pub random: Random,
     /// Its counters.
     pub metrics: Metrics,
+    /// Its traces, where they are sent.
+    pub tracer: Tracer,
     /// Finds out who calls.
     pub auth: Authenticator,
     /// The sessions whose tokens count no longer.
@@ -66,6 +70,8 @@ pub struct Parts {
     /// The types of this service's events that are delivered live.
     pub live_kinds: Vec<&'static str>,
     pub(crate) live: Live,
+    /// How often each user and each address may ask.
+    pub rates: Rates,
     pub(crate) state: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
 }
 
@@ -107,7 +113,15 @@ impl Service {
         ids: &[i32],
         selection: &str,
     ) -> Result<Vec<Value>> {
-        self.ask(peer, typename, ids, selection).await.map_err(|error| {
+        let span = Span::asking("service.call");
+        span.describe(|| {
+            vec![
+                KeyValue::new("leadgraph.peer", peer.to_owned()),
+                KeyValue::new("leadgraph.type", typename.to_owned()),
+            ]
+        });
+        span.run(self.ask(peer, typename, ids, selection)).await.map_err(|error| {
+            span.fail();
             tracing::warn!(peer, error = format!("{error:#}"), "the other service does not answer");
             Error::Unavailable(format!("The {peer} service does not answer; try again"))
         })
@@ -139,9 +153,12 @@ impl Service {
         let variables = ids.iter().map(|id| json!({ "__typename": typename, "id": id.to_string() }));
         let variables = json!({ "r": variables.collect::<Vec<_>>() });
         let request = http::client()?.post(url).header("authorization", self.authorization()?);
-        let answer = request.json(&json!({ "query": query, "variables": variables })).send().await?;
+        let request = request.json(&json!({ "query": query, "variables": variables }));
+        let answer = http::send(request).await?;
         let mut answer: Value = answer.error_for_status()?.json().await?;
-        anyhow::ensure!(answer.get("errors").is_none(), "answered {}", answer["errors"]);
+        // Of the errors their codes: what they say may repeat what somebody wrote
+        let code = &answer["errors"][0]["extensions"]["code"];
+        anyhow::ensure!(answer.get("errors").is_none(), "answered with errors: {code}");
         let found: Vec<Value> = serde_json::from_value(answer["data"]["_entities"].take())?;
         anyhow::ensure!(found.len() == ids.len(), "answered {} of {} entities", found.len(), ids.len());
         Ok(found)

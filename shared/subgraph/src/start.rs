@@ -6,8 +6,8 @@ use crate::{
     caller::Caller,
     change::{Change, audit},
     clock::{Clock, Random},
-    config::{Config, Environment},
-    db::{Db, StatementCounter, is_background},
+    config::Config,
+    db::{Db, StatementObserver},
     error::Result,
     files,
     graphql::Endpoint,
@@ -16,13 +16,16 @@ use crate::{
     jwks::KeyStore,
     live::{self, Live},
     measure::Lists,
-    metrics::Metrics,
+    metrics::{Connections, Metrics, push::Target},
     migrate::Session,
+    production::{self, MIN_SERVICE_KEY},
+    rate::{Rates, limited},
     revocation::Revocations,
     schema,
     server::{self, Running},
     service::{Parts, Service},
     signals::{Signals, Wake},
+    telemetry::{self, Tracer},
     token::Authenticator,
 };
 use anyhow::{Context, ensure};
@@ -31,8 +34,6 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use secrecy::ExposeSecret;
 use std::{collections::HashMap, sync::Arc};
 
-/// Characters of the service key, at least.
-const MIN_SERVICE_KEY: usize = 32;
 /// The audit record of loaded demo data.
 const DEMO_LOADED: &str = "demo.loaded";
 /// The audit record of a new database that was to have none.
@@ -54,11 +55,19 @@ impl Subgraph {
     pub async fn start_with(&self, config: Config, clock: Clock, random: Random) -> anyhow::Result<Running> {
         let endpoint = self.prepare(config, clock, random).await?;
         let service = endpoint.service.clone();
-        let mut routes = self.routes.map(|routes| routes(&service)).unwrap_or_default();
+        let routes = self.routes.map(|routes| routes(&service)).unwrap_or_default().into_iter();
+        let mut routes: Vec<_> = routes.map(|(path, route)| (path, limited(&service, route))).collect();
         routes.push(self.snapshots.route(&service));
+        let metrics = Target::of(&service.config.telemetry)?;
         let live = live::start(&endpoint).await?;
-        let background =
-            Background::start(&service, self.consumers.clone(), self.views.clone(), &self.jobs, live);
+        let background = Background::start(
+            &service,
+            self.consumers.clone(),
+            self.views.clone(),
+            &self.jobs,
+            live,
+            metrics,
+        );
         let mounts = self.mounts.iter().map(|(prefix, mount)| (*prefix, mount(&service))).collect();
         server::start(endpoint, Checks { migrations: self.migrations }, routes, mounts, background).await
     }
@@ -68,11 +77,7 @@ impl Subgraph {
     /// # Errors
     /// As [`Subgraph::start`].
     pub async fn prepare(&self, config: Config, clock: Clock, random: Random) -> anyhow::Result<Endpoint> {
-        let production = config.environment == Environment::Production;
-        ensure!(
-            !(production && config.demo == Some(true)),
-            "demo data is refused in production: unset LEADGRAPH_DEMO"
-        );
+        self.must_be_safe(&config)?;
         let session = Session::begin(self.name, &config).await?;
         if config.migrate_on_start {
             self.migrations.up_within(&session, self.name).await?;
@@ -97,15 +102,10 @@ impl Subgraph {
         random: Random,
     ) -> anyhow::Result<Service> {
         let metrics = Metrics::new(self.name)?;
-        let db = Db::connect(self.name, &config, Some(counter(&metrics))).await?;
-        let keys = match self.keys {
-            Some(make) => KeyStore::local(make(&config)?),
-            None => KeyStore::remote(
-                config.jwks_url.clone(),
-                config.data_dir.join(format!("{}.jwks.json", self.name)),
-            ),
-        };
-        let auth = Authenticator::new(keys, service_key(&config)?);
+        let tracer = Tracer::start(self.name, &config.telemetry)?;
+        let db = Db::connect(self.name, &config, Some(observer(&metrics))).await?;
+        metrics.add(Connections::of(&db)?)?;
+        let auth = Authenticator::new(self.key_store(&config)?, service_key(&config)?);
         let state = self
             .state
             .iter()
@@ -116,6 +116,7 @@ impl Subgraph {
         let revocations = Revocations::default();
         revocations.load(&db).await.map_err(|e| anyhow::anyhow!(e.message()))?;
         let live = Live::new(self.live_limits, metrics.live.clone());
+        let rates = Rates::new(&config, &metrics)?;
         Ok(Service::new(Parts {
             name: self.name,
             config,
@@ -123,6 +124,7 @@ impl Subgraph {
             clock,
             random,
             metrics,
+            tracer,
             auth,
             revocations,
             bus,
@@ -131,8 +133,20 @@ impl Subgraph {
             jobs: jobs::Wake::default(),
             live_kinds: self.live.clone(),
             live,
+            rates,
             state,
         }))
+    }
+
+    /// The keys that sign tokens: its own, or those that accounts publishes.
+    fn key_store(&self, config: &Config) -> anyhow::Result<KeyStore> {
+        Ok(match self.keys {
+            Some(make) => KeyStore::local(make(config)?),
+            None => KeyStore::remote(
+                config.jwks_url.clone(),
+                config.data_dir.join(format!("{}.jwks.json", self.name)),
+            ),
+        })
     }
 
     /// Compares each declared table with its entity, on a running service.
@@ -182,15 +196,18 @@ async fn start_up(service: &Service, demo: Option<&Job>, on_start: Option<&Job>)
     Ok(loaded.is_some())
 }
 
-/// Counts statements by whether a request asked for them.
-fn counter(metrics: &Metrics) -> StatementCounter {
-    let of = |what| metrics.statements.with_label_values(&[what]);
-    let (requests, background) = (of("requests"), of("background"));
-    Arc::new(move || if is_background() { background.inc() } else { requests.inc() })
+/// What is told of every statement.
+fn observer(metrics: &Metrics) -> StatementObserver {
+    let count = metrics.database.observer();
+    Arc::new(move |info| {
+        count(info.elapsed, info.failed);
+        telemetry::statement_ended(info);
+    })
 }
 
 /// The configured service key, or one that all services with this data folder share.
 fn service_key(config: &Config) -> anyhow::Result<String> {
+    ensure!(config.is_development() || config.service_key.is_some(), production::NO_SERVICE_KEY);
     let file = config.data_dir.join("service.key");
     let key = match &config.service_key {
         Some(key) => key.expose_secret().to_owned(),

@@ -3,6 +3,7 @@
 //!
 //! Nothing here is skipped in silence: what a test needs and cannot find is a panic that says how to get it.
 
+pub mod acceptance;
 mod bin_path;
 mod clients;
 mod database;
@@ -10,6 +11,7 @@ mod eventually;
 pub mod faults;
 pub mod invariants;
 pub mod load;
+pub mod otlp;
 mod ports;
 mod process;
 pub mod provider;

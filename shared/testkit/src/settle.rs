@@ -139,6 +139,8 @@ fn marker() -> outbox::Model {
         batch: None,
         batchsize: None,
         sequence: None,
+        traceparent: None,
+        tracestate: None,
         data: json!({}),
     };
     let envelope = serde_json::to_string(&envelope).expect("an envelope is JSON");

@@ -41,6 +41,7 @@ pub struct Stack {
     environment: Vec<(String, String)>,
     databases: Databases,
     bus: OnceCell<Arc<dyn Bus>>,
+    nats_url: Option<String>,
     nats: Option<Nats>,
     postgres: Option<Postgres>,
     folder: Folder,
@@ -89,26 +90,44 @@ impl Stack {
         stack
     }
 
+    /// Starts the services over a database and a NATS of the test, with their keys in a folder that stays.
+    ///
+    /// # Panics
+    /// When a part does not start.
+    pub async fn networked_over(database: &str, nats: &str, folder: &Path) -> Self {
+        let mut stack =
+            Self::at(Folder::Lasting(folder.to_owned()), Some(database.into()), Some(nats.into()));
+        stack.start_services().await;
+        stack
+    }
+
     async fn servers() -> Self {
         let (nats, postgres) = tokio::join!(Nats::start(), Postgres::start());
         Self::over(Folder::temporary(), Some(nats), Some(postgres))
     }
 
     fn over(folder: Folder, nats: Option<Nats>, postgres: Option<Postgres>) -> Self {
+        let (database, nats_url) = (postgres.as_ref().map(Postgres::url), nats.as_ref().map(Nats::url));
+        let mut stack = Self::at(folder, database, nats_url);
+        (stack.nats, stack.postgres) = (nats, postgres);
+        stack
+    }
+
+    fn at(folder: Folder, database: Option<String>, nats_url: Option<String>) -> Self {
         let ports = PortRow::free();
         let ports: Vec<_> = SERVICES.into_iter().zip(ports.all().skip(1)).collect();
         let client = Client::new(&ports);
-        let databases = match &postgres {
-            Some(postgres) => Databases::postgres(&postgres.url()),
+        let databases = match &database {
+            Some(url) => Databases::postgres(url),
             None => Databases::sqlite(folder.path()),
         };
         let mut environment = environment(folder.path(), &ports);
-        environment.extend(postgres.as_ref().map(|it| ("DATABASE_URL".into(), it.url())));
-        environment.extend(nats.as_ref().map(|it| ("NATS_URL".into(), it.url())));
+        environment.extend(database.map(|url| ("DATABASE_URL".into(), url)));
+        environment.extend(nats_url.clone().map(|url| ("NATS_URL".into(), url)));
         let replicas = ports.iter().map(|(name, port)| Replica::new(name, *port, &environment));
         let replicas = replicas.collect();
-        let bus = OnceCell::new();
-        Self { replicas, client, environment, databases, bus, nats, postgres, folder }
+        let (nats, postgres, bus) = (None, None, OnceCell::new());
+        Self { replicas, client, environment, databases, bus, nats_url, nats, postgres, folder }
     }
 
     /// All at once, then wait: together they take as long as the slowest.
@@ -246,8 +265,8 @@ impl Stack {
     /// # Panics
     /// When it cannot be opened.
     pub async fn bus(&self) -> &Arc<dyn Bus> {
-        let url = self.nats.as_ref().map(Nats::url);
-        let open = || async { events::open(url.as_deref(), self.folder()).await.expect("the bus opens") };
+        let url = self.nats_url.as_deref();
+        let open = || async { events::open(url, self.folder()).await.expect("the bus opens") };
         self.bus.get_or_init(open).await
     }
 

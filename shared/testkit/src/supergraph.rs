@@ -67,7 +67,7 @@ impl Supergraph {
         Self::start(None, &[]).await
     }
 
-    /// As [`Supergraph::sqlite`], where each service has these variables too.
+    /// As [`Supergraph::sqlite`], where each service and the router have these variables too.
     ///
     /// # Panics
     /// As [`Supergraph::sqlite`].
@@ -75,7 +75,7 @@ impl Supergraph {
         Self::start(None, more).await
     }
 
-    /// As [`Supergraph::postgres`], where each service has these variables too.
+    /// As [`Supergraph::postgres`], where each service and the router have these variables too.
     ///
     /// # Panics
     /// As [`Supergraph::postgres`].
@@ -101,7 +101,7 @@ impl Supergraph {
             SERVICES.iter().zip(&ports).map(|(name, port)| Member::start(name, *port, &environment));
         let members = members.collect();
         let [.., router_port, health_port] = ports;
-        let router = router::spawn(data_dir.path(), &ports);
+        let router = router::spawn(&ports, more);
         let client = Client::builder().timeout(PATIENCE).no_proxy().build();
         let client = client.expect("a client without special options");
         let databases = match &database {
@@ -168,6 +168,12 @@ impl Supergraph {
         self.data_dir.path()
     }
 
+    /// What the services and the router have logged, by name.
+    pub fn logs(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let services = self.members.iter().map(|member| (member.name, member.process.log()));
+        services.chain([(ROUTER, self.router.log())])
+    }
+
     fn member(&self, name: &str) -> &Member {
         let found = self.members.iter().find(|member| member.name == name);
         found.unwrap_or_else(|| panic!("there is no service {name}"))
@@ -182,9 +188,8 @@ impl Supergraph {
 impl Drop for Supergraph {
     fn drop(&mut self) {
         if thread::panicking() {
-            let logs = self.members.iter().map(|member| (member.name, &member.process));
-            for (name, process) in logs.chain([(ROUTER, &self.router)]) {
-                eprintln!("== the log of {name}\n{}", crate::process::tail(&process.log()));
+            for (name, log) in self.logs() {
+                eprintln!("== the log of {name}\n{}", crate::process::tail(&log));
             }
         }
     }
@@ -220,12 +225,16 @@ fn environment(data_dir: &Path, database: Option<&TestDatabase>, ports: &[u16]) 
         ("JWKS_URL".into(), format!("http://127.0.0.1:{}/.well-known/jwks.json", ports[0])),
     ];
     environment.extend(database.map(|database| ("DATABASE_URL".into(), database.url().to_owned())));
-    let urls = SERVICES.iter().zip(ports);
-    let urls = urls.map(|(name, port)| {
-        (format!("{}_URL", name.to_uppercase()), format!("http://127.0.0.1:{port}/graphql"))
-    });
-    environment.extend(urls);
+    environment.extend(subgraph_urls(ports));
     environment
+}
+
+/// Where each service answers, as they tell it each other and the router.
+fn subgraph_urls(ports: &[u16]) -> impl Iterator<Item = (String, String)> {
+    let url = |(name, port): (&&str, &u16)| {
+        (format!("{}_URL", name.to_uppercase()), format!("http://127.0.0.1:{port}/graphql"))
+    };
+    SERVICES.iter().zip(ports).map(url)
 }
 
 /// Declares tests that must hold on both databases: each of these `async fn(Supergraph)` becomes

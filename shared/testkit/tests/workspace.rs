@@ -174,6 +174,19 @@ fn supergraph_yaml_lists_every_service_and_no_other() {
 }
 
 #[test]
+fn the_picture_of_the_architecture_shows_every_service() {
+    let picture = read("docs/architecture.svg");
+    let list: Value = serde_norway::from_str(&read("supergraph.yaml")).expect("YAML");
+    let port = |name: &str| {
+        let url = list["subgraphs"][name]["routing_url"].as_str().expect("an address");
+        url.trim_start_matches("http://127.0.0.1").split('/').next().unwrap_or_default().to_owned()
+    };
+    let shows = |word: &str| picture.contains(&format!(">{word}</text>"));
+    let missing = services().into_iter().filter(|name| !shows(name) || !shows(&port(name)));
+    assert_none(&missing.collect::<Vec<_>>());
+}
+
+#[test]
 fn every_service_has_its_module_of_migrations() {
     let lib = read("migrations/src/lib.rs");
     let declared: BTreeSet<String> = lib

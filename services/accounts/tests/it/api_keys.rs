@@ -4,6 +4,7 @@ use crate::server::{ADMIN, Server, on_both};
 use chrono::TimeDelta;
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
+use testkit::TestDatabase;
 
 struct Key {
     id: String,
@@ -138,4 +139,28 @@ async fn wrong_guesses_do_not_lock_a_key_out() {
         token(server, &key).await;
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_asks_for_tokens_too_often_waits() {
+    let database = TestDatabase::sqlite();
+    let flags = ["--demo", "true", "--trusted-proxies", "127.0.0.1", "--rate-limit-address", "1/s:2"];
+    let server = Server::start(&database, &flags).await.unwrap();
+    let ask = async |address: &str| {
+        let form = [("grant_type", "client_credentials"), ("client_id", "x"), ("client_secret", "y")];
+        let request = server.client().post(server.url("/oauth/token")).header("x-forwarded-for", address);
+        request.form(&form).send().await.unwrap()
+    };
+    let mut answer = ask("192.0.2.1").await;
+    assert_eq!(answer.status(), 401);
+    for _ in 0..20 {
+        if answer.status() == 401 {
+            answer = ask("192.0.2.1").await;
+        }
+    }
+    assert_eq!(answer.status(), 429);
+    assert_eq!(answer.headers()["retry-after"], "1");
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    assert_eq!(ask("192.0.2.2").await.status(), 401);
+    server.stop().await;
 }

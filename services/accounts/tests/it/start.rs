@@ -2,7 +2,7 @@
 
 use crate::server::{ADMIN, Server, login};
 use serde_json::json;
-use testkit::TestDatabase;
+use testkit::{TestDatabase, TestKeys};
 
 const FIRST: &[&str] =
     &["--demo", "false", "--admin-email", " Boss@Example.com ", "--admin-password", "very secret"];
@@ -56,6 +56,56 @@ async fn half_a_configuration_is_refused_in_words() {
         let error = Server::start(&database, flags).await.err().map(|error| format!("{error:#}"));
         assert!(error.as_ref().is_some_and(|error| error.contains(words)), "{words}: {error:?}");
     }
+}
+
+const KEY: &str = "3f9c2b7a51e84d06b8fa0c6d9e21573f";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn production_refuses_a_database_with_the_demo_login_until_it_is_changed() {
+    for database in TestDatabase::both() {
+        let keys = tempfile::tempdir().unwrap();
+        TestKeys::shared().install(keys.path(), "accounts");
+        let file = keys.path().join("jwt-signing-key.pem").display().to_string();
+        let production =
+            ["--environment", "production", "--service-key", KEY, "--jwt-private-key-file", file.as_str()];
+        let development = Server::start(&database, &["--demo", "true"]).await.unwrap();
+        let error =
+            Server::start(&database, &production).await.err().map(|error| format!("{error:#}")).unwrap();
+        assert!(
+            error.starts_with("production refuses the demo login test@example.com / password"),
+            "{error}"
+        );
+        assert!(error.contains("LEADGRAPH_ENV=development"), "{error}");
+        let token = development.login(ADMIN).await.token;
+        let change =
+            "mutation { changePassword(currentPassword: \"password\", newPassword: \"mine alone\") }";
+        development.data(&token, change).await;
+        development.stop().await;
+        let server = Server::start(&database, &production).await.unwrap();
+        server.login((ADMIN.0, "mine alone")).await;
+        server.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn production_says_all_that_is_missing_at_once_and_makes_nothing() {
+    let (database, folder) = (TestDatabase::sqlite(), tempfile::tempdir().unwrap());
+    let data_dir = format!("--data-dir={}", folder.path().display());
+    let flags =
+        ["--environment", "production", "--admin-password", "password", "--admin-email", "boss@example.com"];
+    let own = ["--port", "0", "--database-url", database.url(), &data_dir];
+    let subgraph = accounts::subgraph();
+    let error =
+        subgraph.start(subgraph.config_from(own.iter().chain(&flags).copied()).unwrap()).await.unwrap_err();
+    let error = format!("{error:#}");
+    let lines: Vec<_> = error.lines().map(|line| line.trim_start_matches([' ', '-'])).collect();
+    let starts =
+        ["production refuses to start", "SERVICE_KEY is", "JWT_PRIVATE_KEY_FILE is", "ADMIN_PASSWORD has"];
+    assert_eq!(lines.len(), starts.len(), "{error}");
+    for (line, start) in lines.iter().zip(starts) {
+        assert!(line.starts_with(start), "{error}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no key was made");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,8 @@
 use crate::server::{ADMIN, Server, login, on_both};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
+use serde_json::{Value, json};
+use testkit::TestDatabase;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_ten_failures_an_account_waits_a_quarter_of_an_hour() {
@@ -78,4 +80,37 @@ async fn what_costs_no_hash_is_no_guess() {
         server.login(ADMIN).await;
     })
     .await;
+}
+
+/// What somebody at this address is answered, through a proxy.
+async fn from(server: &Server, address: &str, query: &str) -> Value {
+    let request = server.client().post(server.url("/graphql")).header("x-forwarded-for", address);
+    request.json(&json!({ "query": query })).send().await.unwrap().json().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_guesses_at_many_accounts_waits() {
+    for database in TestDatabase::both() {
+        let server =
+            Server::start(&database, &["--demo", "true", "--trusted-proxies", "127.0.0.1"]).await.unwrap();
+        let guess = |i| {
+            format!(
+                "a{i}: login(input: {{email: \"nobody{i}@example.com\", password: \"wrong\"}}) {{ token }} "
+            )
+        };
+        let many: String = (0..100).map(guess).collect();
+        let answer = from(&server, "192.0.2.1", &format!("mutation {{ {many} }}")).await;
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{answer}");
+        let known = from(&server, "192.0.2.1", &login(ADMIN.0, ADMIN.1)).await;
+        assert_eq!(known["errors"][0]["extensions"]["code"], "RATE_LIMITED", "{known}");
+        assert_eq!(known["errors"][0]["extensions"]["retryAfter"], 900);
+        let unknown = from(&server, "192.0.2.1", &login("somebody@example.com", "wrong")).await;
+        assert_eq!(unknown, known, "nobody learns who has an account");
+        let elsewhere = from(&server, "192.0.2.2", &login(ADMIN.0, ADMIN.1)).await;
+        assert!(elsewhere.get("errors").is_none(), "{elsewhere}");
+        server.advance(TimeDelta::minutes(15));
+        let later = from(&server, "192.0.2.1", &login(ADMIN.0, ADMIN.1)).await;
+        assert!(later.get("errors").is_none(), "{later}");
+        server.stop().await;
+    }
 }

@@ -5,7 +5,10 @@ use chrono::{DateTime, Utc};
 use futures_util::future::select_all;
 use leadgraph::services;
 use std::{path::Path, str::FromStr, time::SystemTime};
-use subgraph::{Environment, Role, telemetry};
+use subgraph::{
+    Role,
+    telemetry::{self, LogFormat},
+};
 use tempfile::TempDir;
 use testkit::{PortRow, Service, TestKeys};
 
@@ -29,7 +32,7 @@ impl FromStr for Listener {
 
 /// Runs services in this process, for ever.
 pub async fn run(listeners: Vec<Listener>) -> Result<()> {
-    telemetry::init(Environment::Development, "warn,leadgraph=info");
+    telemetry::init(LogFormat::Text, "warn,leadgraph=info");
     let mut running = Vec::new();
     for Listener { name, port } in &listeners {
         for service in services::named(Some(name))? {

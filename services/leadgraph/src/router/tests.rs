@@ -19,6 +19,8 @@ fn options(test: &str, body: &str) -> RouterOptions {
         config: folder.join("router.yaml"),
         supergraph: folder.join("supergraph.graphql"),
         scripts: folder.join("rhai"),
+        traces: None,
+        subgraphs: vec![("leads", "http://127.0.0.1:4102/graphql".to_owned())],
         listen: free_address(),
         health: free_address(),
         log: folder.join("router.log"),
@@ -51,6 +53,13 @@ async fn a_router_that_dies_fails_at_once_with_the_end_of_its_log() {
     assert!(error.contains("exit status: 3") && error.contains("router.log"), "{error}");
     assert!(error.ends_with(&format!("license violation on {}", options.listen)), "{error}");
     assert!(started.elapsed() < options.ready_within);
+}
+
+#[tokio::test]
+async fn the_router_is_told_where_the_subgraphs_answer() {
+    let options = options("told", "echo \"leads: $LEADS_URL\"; exit 3");
+    let error = Router::start(&options).await.unwrap_err().to_string();
+    assert!(error.ends_with("leads: http://127.0.0.1:4102/graphql"), "{error}");
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use std::{
     io,
     sync::Arc,
 };
+use subgraph::Sender;
 use tokio_util::sync::CancellationToken;
 
 type Answer = Response<BoxBody<Bytes, io::Error>>;
@@ -83,6 +84,9 @@ impl Entrance {
             };
         };
         let is_new = sid(&request).is_none();
+        if is_new && let Some(refusal) = self.too_often(&request) {
+            return refusal;
+        }
         if is_new {
             request.extensions_mut().insert(session.clone());
         }
@@ -99,6 +103,16 @@ impl Entrance {
             () = cut.cancelled() => refuse(StatusCode::BAD_REQUEST, UNKNOWN_SESSION),
             answer = answering => answer,
         }
+    }
+
+    /// The answer to a handshake from an address that makes too many.
+    fn too_often(&self, request: &Request<Incoming>) -> Option<Answer> {
+        let address = request.extensions().get::<Sender>().and_then(|sender| sender.address);
+        let error = self.gateway.service.rates.arrival(address).err()?;
+        let mut answer = refuse(StatusCode::TOO_MANY_REQUESTS, r#"{"message":"Too many connections"}"#);
+        let seconds = error.retry_after().unwrap_or(1);
+        answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        Some(answer)
     }
 
     /// Opens a session by polling, and learns its id.

@@ -203,3 +203,24 @@ async fn only_pages_that_may_come_in() {
         upgrade.header("sec-websocket-version", "13").header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
     assert_eq!(upgrade.send().await.unwrap().status(), StatusCode::FORBIDDEN);
 }
+
+#[tokio::test]
+async fn an_address_that_shakes_hands_too_often_waits() {
+    let mut stage = Stage::set(TestDatabase::sqlite()).await;
+    stage.restart_with(&["--trusted-proxies=127.0.0.1", "--rate-limit-address=1/s:3"]).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("{}/socket.io/?EIO=4&transport=polling", stage.url());
+    let shake =
+        async |address: &str| client.get(&url).header("x-forwarded-for", address).send().await.unwrap();
+    let mut answer = shake("192.0.2.1").await;
+    for _ in 0..20 {
+        if answer.status() == StatusCode::OK {
+            answer = shake("192.0.2.1").await;
+        }
+    }
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(answer.headers()["retry-after"], "1");
+    assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+    assert_eq!(shake("192.0.2.2").await.status(), StatusCode::OK);
+    stage.stop().await;
+}

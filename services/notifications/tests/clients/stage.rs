@@ -16,6 +16,7 @@ pub struct Stage {
     database: TestDatabase,
     folder: TempDir,
     running: Option<Running>,
+    more: Vec<String>,
     written: AtomicU64,
 }
 
@@ -25,9 +26,16 @@ impl Stage {
         TestKeys::shared().install(folder.path(), "notifications");
         let clock = Clock::fixed(Clock::System.now());
         let (port, written) = (free_port(), AtomicU64::new(0));
-        let mut stage = Self { port, clock, database, folder, running: None, written };
+        let mut stage = Self { port, clock, database, folder, running: None, more: Vec::new(), written };
         stage.start().await;
         stage
+    }
+
+    /// Starts it again with more flags.
+    pub async fn restart_with(&mut self, flags: &[&str]) {
+        self.stop().await;
+        self.more = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        self.start().await;
     }
 
     pub async fn start(&mut self) {
@@ -57,7 +65,7 @@ impl Stage {
             format!("--database-url={}", self.database.url()),
             format!("--jwks-url=http://127.0.0.1:{}/", free_port()),
         ];
-        subgraph().config_from(flags).unwrap()
+        subgraph().config_from(flags.into_iter().chain(self.more.iter().cloned())).unwrap()
     }
 
     pub fn url(&self) -> String {

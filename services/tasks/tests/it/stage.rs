@@ -155,7 +155,10 @@ impl Stage {
     pub async fn downgrade(&self) {
         let tasks = tasks::subgraph();
         let config = tasks.config_from(self.flags(0)).unwrap();
-        assert_eq!(tasks.migrations().down("tasks", &config, 1).await.unwrap(), ["0022_recommendation"]);
+        assert_eq!(
+            tasks.migrations().down("tasks", &config, 2).await.unwrap(),
+            ["0024_job_trace", "0022_recommendation"]
+        );
     }
 
     /// What is recommended for a lead.

@@ -3,10 +3,12 @@
 use super::Consumers;
 use crate::{
     caller::{Actor, Caller},
+    cause::unquoted,
     change::Change,
     db::in_background,
     error::{Error, Result},
     service::Service,
+    telemetry::{KeyValue, Span, going_on},
 };
 use anyhow::anyhow;
 use chrono::{DateTime, Utc};
@@ -91,7 +93,7 @@ impl Attempts {
             }
             Fault::Lasting(why) => {
                 self.lasting += 1;
-                tracing::warn!(subgraph = service.name, kind = envelope.kind, id = %envelope.id, why, "cannot apply an event");
+                tracing::warn!(subgraph = service.name, kind = envelope.kind, id = %envelope.id, why = unquoted(&why), "cannot apply an event");
                 if self.lasting < ATTEMPTS {
                     return Next::Again(wait(self.lasting));
                 }
@@ -152,9 +154,10 @@ pub(super) async fn apply(
     envelope: &Envelope,
     place: &Place,
 ) -> Result<&'static str, Fault> {
+    let span = service.tracer.applying(envelope);
     let (service, consumers) = (service.clone(), consumers.clone());
     let (envelope, (log, position)) = (envelope.clone(), place.clone());
-    in_task(async move {
+    let applied = in_task(async move {
         let mut change = begin(&service, &envelope).await?;
         if !inbox::claim(change.tx(), &envelope, change.at()).await? {
             return Ok("repeated");
@@ -163,8 +166,22 @@ pub(super) async fn apply(
         cursor::advance(change.tx(), cursor::READ_FROM, &log, position).await?;
         change.finish_applied().await?;
         Ok("applied")
-    })
-    .await
+    });
+    came_of(&span, span.run(applied).await)
+}
+
+/// Tells the trace what came of an attempt.
+fn came_of(span: &Span, applied: Result<&'static str, Fault>) -> Result<&'static str, Fault> {
+    let outcome = match &applied {
+        Ok(outcome) => outcome,
+        Err(Fault::Passing(_)) => "unavailable",
+        Err(_) => "failed",
+    };
+    span.describe(|| vec![KeyValue::new("leadgraph.outcome", outcome)]);
+    if applied.is_err() {
+        span.fail();
+    }
+    applied
 }
 
 /// A change by whoever did what the event tells of.
@@ -209,32 +226,33 @@ pub(super) async fn replay(
         Err(Fault::Passing(why)) => anyhow::bail!(why),
         Err(fault) => fault.why(),
     };
-    tracing::error!(subgraph = service.name, %id, kind = event.kind, reason, "a parked event still cannot be applied");
+    tracing::error!(subgraph = service.name, %id, kind = event.kind, reason = unquoted(&reason), "a parked event still cannot be applied");
     parked::failed_again(service.db.write(), id, &reason, now).await?;
     Ok(())
 }
 
 async fn apply_parked(service: &Service, consumers: &Consumers, envelope: Envelope) -> Result<(), Fault> {
+    let span = service.tracer.applying(&envelope);
     let (service, consumers) = (service.clone(), consumers.clone());
-    in_task(async move {
+    let applied = in_task(async move {
         let mut change = begin(&service, &envelope).await?;
         // Of several replicas that were asked, one does it
         if parked::locked(change.tx(), envelope.id).await?.is_none() {
-            return Ok(());
+            return Ok("repeated");
         }
         consumers.handle(&mut change, &envelope).await?;
         parked::release(change.tx(), envelope.id).await?;
         change.finish_applied().await?;
-        Ok(())
-    })
-    .await
+        Ok("applied")
+    });
+    came_of(&span, span.run(applied).await).map(drop)
 }
 
 /// In a task of its own: nobody cancels a transaction halfway, and a panic is a failed attempt.
 async fn in_task<T: Send + 'static>(
     work: impl Future<Output = Result<T, Fault>> + Send + 'static,
 ) -> Result<T, Fault> {
-    match tokio::spawn(in_background(work)).await {
+    match tokio::spawn(going_on(in_background(work))).await {
         Ok(done) => done,
         Err(error) => {
             Err(Fault::Lasting(if error.is_panic() { "panicked".into() } else { "was stopped".into() }))

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     db::in_background,
     error::{Error, Result},
+    telemetry::{KeyValue, going_on},
 };
 use std::time::Duration;
 use tokio::{
@@ -59,7 +60,9 @@ pub(super) async fn hold(run: Run, kind: Kind, stop: &CancellationToken) {
         tracing::info!(target: "leadgraph", subgraph = service.name, kind = kind.name, %id, position, "going on with a job");
     }
     let began = Instant::now();
-    let outcome = work(run, kind, stop).await.label();
+    let span = service.tracer.job(&run.start);
+    let outcome = span.run(Box::pin(work(run, kind, stop))).await.label();
+    span.describe(|| vec![KeyValue::new("leadgraph.outcome", outcome)]);
     let seconds = began.elapsed().as_secs_f64();
     tracing::info!(target: "leadgraph", subgraph = service.name, kind = kind.name, %id, outcome, seconds, "a job has ended here");
     service.metrics.jobs.ended.with_label_values(&[kind.name, outcome]).inc();
@@ -95,10 +98,11 @@ fn may_pass(error: &Error) -> bool {
 /// One attempt after a while, in a task of its own: it can be stopped at any moment, and a panic is a failure.
 async fn attempt(run: &Run, kind: Kind, wait: Duration, stop: &CancellationToken) -> Attempt {
     let own = run.clone();
-    let work = tokio::spawn(in_background(async move {
+    let work = in_background(async move {
         sleep(wait).await;
         (kind.perform)(own).await
-    }));
+    });
+    let work = tokio::spawn(going_on(work));
     let mut work = AbortOnDropHandle::new(work);
     let mut beats = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);

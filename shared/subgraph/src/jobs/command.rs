@@ -81,6 +81,7 @@ impl Subgraph {
         let service = self.service(config, Clock::System, Random::System).await?;
         let worked = ask_and_work_off(&service, job, show).await;
         service.db.close().await;
+        service.tracer.shut_down().await;
         worked.map_err(|error| anyhow!(error.message()))
     }
 }

@@ -4,6 +4,7 @@ use super::Job;
 use crate::{
     change::Change,
     error::{Error, Result},
+    telemetry::Carried,
 };
 use async_graphql::Enum;
 use sea_orm::entity::prelude::*;
@@ -73,6 +74,9 @@ pub struct Model {
     pub worker: Option<Uuid>,
     /// Until when no other run may do it.
     pub lease_until: Option<DateTimeUtc>,
+    /// The trace in which it was asked for.
+    #[serde(default)]
+    pub traceparent: Option<String>,
 }
 
 /// No relations: a job may outlive what it speaks of.
@@ -102,5 +106,6 @@ pub(super) fn asked<J: Job>(change: &Change, job: &J) -> Result<Model> {
         finished_at: None,
         worker: None,
         lease_until: None,
+        traceparent: Carried::current().parent,
     })
 }

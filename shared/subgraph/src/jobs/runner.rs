@@ -2,6 +2,7 @@
 
 use super::{Job, POLL, attempts::hold, caretaker::take_care, queue, run::Run};
 use crate::{
+    cause::unquoted,
     clock::Random,
     db::in_background,
     error::{Error, Result},
@@ -36,7 +37,7 @@ impl Kind {
 
 async fn perform<J: Job>(run: Run) -> Result<()> {
     let job: J = serde_json::from_str(&run.start.payload).map_err(|error| {
-        tracing::error!(subgraph = run.service.name, job = %run.id(), kind = J::KIND, %error, "cannot read a job");
+        tracing::error!(subgraph = run.service.name, job = %run.id(), kind = J::KIND, error = unquoted(&error), "cannot read a job");
         Error::conflict("This version cannot read what was asked for")
     })?;
     job.run(&run).await

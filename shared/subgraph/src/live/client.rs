@@ -146,15 +146,24 @@ impl Client {
         self.state().push(Frame::Ping);
     }
 
-    /// Queues events for a subscription that has all up to `after`, or ends it when there is no room.
-    pub fn push_events(&self, number: u64, id: &Arc<str>, after: i64, events: &[Rendered]) -> Pushed {
+    /// Queues events for a subscription that has all up to `after`, or ends it when there is no room. Their traces are
+    /// told of it if `told`.
+    pub fn push_events(
+        &self,
+        number: u64,
+        id: &Arc<str>,
+        after: i64,
+        events: &[Rendered],
+        told: bool,
+    ) -> Pushed {
         let mut state = self.state();
         if state.position(number).is_none() {
             return Pushed::Gone;
         }
         for event in events.iter().filter(|event| event.sequence.is_none_or(|sequence| sequence > after)) {
             if !self.is_full(&state) {
-                state.push(Frame::Next { id: id.clone(), payload: event.payload.clone() });
+                let trace = event.trace.clone().filter(|_| told);
+                state.push(Frame::Next { id: id.clone(), payload: event.payload.clone(), trace });
                 continue;
             }
             let missed = protocol::error(id, &[protocol::missed(event.sequence)]);
@@ -169,7 +178,7 @@ impl Client {
         let mut state = self.state();
         let Some(index) = state.position(number) else { return false };
         let id = state.operations[index].id.clone();
-        state.push(Frame::Next { id, payload });
+        state.push(Frame::Next { id, payload, trace: None });
         true
     }
 

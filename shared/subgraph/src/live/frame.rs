@@ -1,6 +1,7 @@
 //! What is written to a socket.
 
 use super::protocol;
+use crate::telemetry::Delivery;
 use poem::web::websocket::Message;
 use std::sync::Arc;
 
@@ -13,6 +14,8 @@ pub(crate) enum Frame {
         id: Arc<str>,
         /// The result.
         payload: Arc<str>,
+        /// Whom to tell when it has been written.
+        trace: Option<Delivery>,
     },
     /// Any other message.
     Text(Box<str>),
@@ -34,7 +37,7 @@ impl Frame {
 impl From<Frame> for Message {
     fn from(frame: Frame) -> Self {
         match frame {
-            Frame::Next { id, payload } => Self::Text(protocol::next(&id, &payload)),
+            Frame::Next { id, payload, .. } => Self::Text(protocol::next(&id, &payload)),
             Frame::Text(text) => Self::Text(text.into()),
             Frame::Ping => Self::Ping(Vec::new()),
         }

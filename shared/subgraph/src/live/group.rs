@@ -5,6 +5,7 @@ use super::{
     hub::Hub,
     operation::LiveOperation,
 };
+use crate::telemetry::Delivery;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,6 +15,8 @@ use std::{
 const SHARDS: usize = 16;
 /// Members of a shard from which on others get a turn before the next shard.
 const MANY: usize = 32;
+/// Members of a group whose frames are told in the trace of an event: there may be thousands.
+const TOLD: usize = 10;
 
 /// A subscriber: which operation of which client.
 pub(crate) struct Member {
@@ -53,6 +56,8 @@ pub(crate) struct Rendered {
     pub sequence: Option<i64>,
     /// The answer as JSON.
     pub payload: Arc<str>,
+    /// Its trace, where that is recorded.
+    pub trace: Option<Delivery>,
 }
 
 /// What came of an attempt to become a member.
@@ -103,22 +108,35 @@ impl Group {
         }
     }
 
-    /// Gives every member what was made of the events up to `last`.
-    pub async fn deliver(&self, last: Option<i64>, events: &[Rendered]) {
+    /// Gives every member what was made of the events up to `last`, and says how many members there are.
+    pub async fn deliver(&self, last: Option<i64>, events: &[Rendered]) -> usize {
+        let (mut all, mut untold) = (0, TOLD);
         for shard in &self.shards {
-            if self.deliver_to(shard, last, events) >= MANY {
+            let members = self.deliver_to(shard, last, events, &mut untold);
+            all += members;
+            if members >= MANY {
                 tokio::task::yield_now().await;
             }
         }
+        all
     }
 
-    fn deliver_to(&self, shard: &Mutex<Shard>, last: Option<i64>, events: &[Rendered]) -> usize {
+    fn deliver_to(
+        &self,
+        shard: &Mutex<Shard>,
+        last: Option<i64>,
+        events: &[Rendered],
+        untold: &mut usize,
+    ) -> usize {
         let mut missed = Vec::new();
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         shard.last = shard.last.max(last);
         shard.members.retain(|number, Member { client, id, after }| {
-            match client.push_events(*number, id, *after, events) {
-                Pushed::Yes => return true,
+            match client.push_events(*number, id, *after, events, *untold > 0) {
+                Pushed::Yes => {
+                    *untold = untold.saturating_sub(1);
+                    return true;
+                }
                 Pushed::Missed(operation) => missed.push(operation),
                 Pushed::Gone => {}
             }

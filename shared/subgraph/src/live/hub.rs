@@ -6,7 +6,12 @@ use super::{
     group::{Group, Rendered},
     operation::{Key, LiveOperation},
 };
-use crate::{graphql::Endpoint, metrics::LiveMetrics};
+use crate::{
+    cause::{of_database, unquoted},
+    graphql::Endpoint,
+    metrics::LiveMetrics,
+    telemetry::{Delivery, KeyValue, context_of},
+};
 use events::{Envelope, outbox};
 use futures_util::{StreamExt, stream};
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -114,7 +119,8 @@ pub(crate) async fn run(endpoint: Endpoint, mut position: i64) {
             }
             Err(error) if !failing => {
                 failing = true;
-                tracing::warn!(subgraph = service.name, %error, "live delivery waits for the database");
+                let error = of_database(&error);
+                tracing::warn!(subgraph = service.name, error, "live delivery waits for the database");
             }
             Err(_) => {}
         }
@@ -134,14 +140,20 @@ async fn happen(endpoint: &Endpoint, rows: &[outbox::Model]) {
     let (groups, items) = (live.hub.followers(&items), &items);
     let tell = async |group: Arc<Group>| {
         let items = items.iter().filter(|item| item.kind == group.operation.key.kind);
-        let (mut last, mut events) = (None, Vec::new());
+        let (mut last, mut events, mut spans) = (None, Vec::new(), Vec::new());
         for item in items {
             let sequence = item.sequence;
             last = last.max(sequence);
-            let payload = endpoint.render(&group.operation, Rendering::Live(item.clone())).await;
-            events.extend(payload.map(|payload| Rendered { sequence, payload }));
+            let span = endpoint.service.tracer.delivering(&item.trace, &item.envelope);
+            let payload = span.run(endpoint.render(&group.operation, Rendering::Live(item.clone()))).await;
+            let trace = Delivery::of(&span);
+            events.extend(payload.map(|payload| Rendered { sequence, payload, trace }));
+            spans.push(span);
         }
-        group.deliver(last, &events).await;
+        let subscribers = i64::try_from(group.deliver(last, &events).await).unwrap_or(i64::MAX);
+        for span in spans {
+            span.describe(|| vec![KeyValue::new("leadgraph.subscribers", subscribers)]);
+        }
     };
     stream::iter(groups).for_each_concurrent(AT_ONCE, tell).await;
 }
@@ -152,10 +164,16 @@ fn item(endpoint: &Endpoint, row: &outbox::Model) -> Option<Item> {
     match serde_json::from_str::<Envelope>(&row.envelope) {
         Ok(envelope) => {
             let sequence = envelope.sequence.as_deref().and_then(|sequence| sequence.parse().ok());
-            Some(Item { kind, position, sequence, envelope })
+            Some(Item { kind, position, sequence, trace: context_of(&envelope), envelope })
         }
         Err(error) => {
-            tracing::error!(subgraph = service.name, position, %error, "the outbox has a row that is no event");
+            let error = unquoted(error);
+            tracing::error!(
+                subgraph = service.name,
+                position,
+                error,
+                "the outbox has a row that is no event"
+            );
             None
         }
     }

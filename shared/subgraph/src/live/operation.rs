@@ -11,6 +11,7 @@ use crate::{
     caller::Caller,
     error::Error,
     graphql::{ANSWER_TIMEOUT, Endpoint, failed, with_codes},
+    limits,
 };
 use async_graphql::{
     Request, Response as Answer, ServerError, Value, Variables,
@@ -66,6 +67,9 @@ pub(crate) struct Run {
 impl Run {
     /// Runs an operation to its end, or until it is live.
     pub async fn run(self, mut request: Box<Request>, caller: Arc<Caller>) {
+        if let Some(refusal) = self.endpoint.too_often(&mut request, &caller) {
+            return self.fail(&refusal.errors);
+        }
         let service = &self.endpoint.service;
         let request_id = service.random.uuid(service.clock.now()).simple().to_string();
         let caller = self.endpoint.admitted(Caller { request_id, ..Caller::clone(&caller) }).await;
@@ -75,7 +79,9 @@ impl Run {
             if !self.client.room(self.number).await {
                 return;
             }
-            let answer = self.endpoint.serve(*request, caller).await;
+            let span = service.tracer.message();
+            let answer = span.run(self.endpoint.serve(*request, caller, &span)).await;
+            drop(span);
             return self.client.finish(self.number, |id| last_messages(id, &answer));
         }
         match self.endpoint.open(*request, caller).await {
@@ -186,16 +192,19 @@ fn only_operation(document: &ExecutableDocument) -> Option<&OperationDefinition>
 impl Endpoint {
     /// Checks a subscription, and finds out what it follows.
     async fn open(&self, mut request: Request, caller: Caller) -> Result<Opened, Vec<ServerError>> {
-        let opened = self.opened(&mut request, caller).await;
-        let outcome = if opened.is_ok() { "ok" } else { "error" };
-        self.service.metrics.requests.with_label_values(&["subscription", outcome]).inc();
+        let allowed = self.gate().check(&mut request, &caller);
+        let field = allowed.as_ref().map_or(limits::UNKNOWN, |allowed| allowed.field);
+        let opened = match allowed {
+            Ok(_) => self.opened(request, caller).await,
+            Err(error) => Err(vec![error.into_server_error()]),
+        };
+        let errors = opened.as_ref().err().map_or(&[][..], Vec::as_slice);
+        self.service.metrics.requests.answered("subscription", field, errors);
         opened
     }
 
-    async fn opened(&self, request: &mut Request, caller: Caller) -> Result<Opened, Vec<ServerError>> {
+    async fn opened(&self, request: Request, caller: Caller) -> Result<Opened, Vec<ServerError>> {
         let refuse = |error: Error| vec![error.into_server_error()];
-        self.gate().check(request, &caller).map_err(refuse)?;
-        let request = std::mem::replace(request, Request::new(""));
         let (request, query, name) = named(request);
         let (request, telling) = telling(request);
         let (variables, opening) = (request.variables.clone(), Arc::new(Opening::default()));

@@ -10,7 +10,7 @@ use super::{
     operation::Run,
     protocol::{self, ClientMessage, Closing},
 };
-use crate::{caller::Caller, error::Error, graphql::Endpoint};
+use crate::{caller::Caller, error::Error, graphql::Endpoint, telemetry::Delivery};
 use async_graphql::Request as Operation;
 use futures_util::{Sink, Stream, future::BoxFuture};
 use poem::web::websocket::{Message, WebSocketStream};
@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use std::{
     future::poll_fn,
     io,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -39,6 +40,14 @@ enum Event {
     End(Ending),
 }
 
+/// What a client brought with the upgrade.
+pub(crate) struct Entrance {
+    /// The Authorization header.
+    pub header: Option<String>,
+    /// From where it comes, as far as that is known.
+    pub address: Option<IpAddr>,
+}
+
 /// One connection.
 pub(crate) struct Connection {
     /// In a box: it would be copied into every future that has it in turn, and thousands are open.
@@ -46,8 +55,7 @@ pub(crate) struct Connection {
     endpoint: Endpoint,
     client: Arc<Client>,
     number: u64,
-    /// The Authorization header of the upgrade.
-    header: Option<String>,
+    entrance: Entrance,
     initialised: bool,
     admission: Option<Admission>,
     caller: Option<Arc<Caller>>,
@@ -57,6 +65,8 @@ pub(crate) struct Connection {
     /// Since when the peer takes nothing.
     stalled: Option<Instant>,
     timer: Pin<Box<Sleep>>,
+    /// Traces of what was given to the socket and may not have been written, each with its bytes.
+    unwritten: Vec<(Delivery, usize)>,
 }
 
 impl Connection {
@@ -65,7 +75,7 @@ impl Connection {
         socket: Box<WebSocketStream>,
         endpoint: Endpoint,
         (number, client): (u64, Arc<Client>),
-        header: Option<String>,
+        entrance: Entrance,
     ) -> Self {
         let now = Instant::now();
         let timer = Box::pin(sleep_until(now + endpoint.service.live.limits.init_timeout));
@@ -74,7 +84,7 @@ impl Connection {
             endpoint,
             client,
             number,
-            header,
+            entrance,
             initialised: false,
             admission: None,
             caller: None,
@@ -83,6 +93,7 @@ impl Connection {
             pinged: now,
             stalled: None,
             timer,
+            unwritten: Vec::new(),
         }
     }
 
@@ -147,11 +158,19 @@ impl Connection {
             }
             let Some(frame) = self.client.pop() else { break socket.as_mut().poll_flush(cx) };
             taken = true;
-            events += u64::from(matches!(frame, Frame::Next { .. }));
+            if let Frame::Next { trace, payload, .. } = &frame {
+                events += 1;
+                self.unwritten.extend(trace.clone().map(|trace| (trace, payload.len())));
+            }
             if let Err(error) = socket.as_mut().start_send(frame.into()) {
                 break Poll::Ready(Err(error));
             }
         };
+        if !self.unwritten.is_empty() && matches!(written, Poll::Ready(Ok(()))) {
+            for (trace, bytes) in std::mem::take(&mut self.unwritten) {
+                trace.written(bytes);
+            }
+        }
         if events > 0 {
             self.endpoint.service.live.hub.metrics.frames.inc_by(events);
         }
@@ -206,8 +225,8 @@ impl Connection {
             return Err(Closing::TOO_MANY_INITS);
         }
         self.initialised = true;
-        let header = protocol::authorization(payload).or_else(|| self.header.take());
-        self.admission = Some(Box::pin(admit(self.endpoint.clone(), header)));
+        let header = protocol::authorization(payload).or_else(|| self.entrance.header.take());
+        self.admission = Some(Box::pin(admit(self.endpoint.clone(), header, self.entrance.address)));
         Ok(())
     }
 
@@ -281,11 +300,15 @@ impl Connection {
 }
 
 /// Finds out who wants to be let in. Who is not a user or an API key has nothing to follow here.
-async fn admit(endpoint: Endpoint, header: Option<String>) -> Result<Arc<Caller>, Closing> {
+async fn admit(
+    endpoint: Endpoint,
+    header: Option<String>,
+    address: Option<IpAddr>,
+) -> Result<Arc<Caller>, Closing> {
     let service = &endpoint.service;
     let now = service.clock.now();
     let caller = service.auth.caller(header.as_deref(), String::new(), now).await;
-    let caller = endpoint.admitted(caller).await;
+    let caller = endpoint.admitted(Caller { address, ..caller }).await;
     if matches!(caller.refused, Some(Error::Unavailable(_))) {
         return Err(Closing::TRY_AGAIN);
     }

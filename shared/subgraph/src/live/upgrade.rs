@@ -1,9 +1,14 @@
 //! From HTTP to WebSocket. Which origins may come is checked before, where it is for all requests.
 
-use super::{protocol::SUBPROTOCOL, socket::Connection};
+use super::{
+    protocol::SUBPROTOCOL,
+    socket::{Connection, Entrance},
+};
 use crate::{
+    address::Sender,
     error::Error,
     graphql::{Endpoint, failed, respond},
+    rate::too_many,
     service::Service,
 };
 use poem::{
@@ -36,8 +41,13 @@ pub(crate) async fn upgrade(endpoint: &Endpoint, request: &Request) -> Response 
         Err(_) => return refuse("is no WebSocket handshake of version 13"),
     };
     let header = request.header(header::AUTHORIZATION).map(str::to_owned);
+    let entrance = Entrance { header, address: Sender::of(request).address };
+    if let Err(error) = endpoint.service.rates.arrival(entrance.address) {
+        let body = serde_json::to_vec(&failed(error.clone())).unwrap_or_default();
+        return too_many(&error, body);
+    }
     let endpoint = endpoint.clone();
-    socket.on_upgrade(move |socket| Box::pin(serve(Box::new(socket), endpoint, header))).into_response()
+    socket.on_upgrade(move |socket| Box::pin(serve(Box::new(socket), endpoint, entrance))).into_response()
 }
 
 fn refuse(message: &str) -> Response {
@@ -63,8 +73,8 @@ impl Drop for Open {
     }
 }
 
-async fn serve(socket: Box<WebSocketStream>, endpoint: Endpoint, header: Option<String>) {
+async fn serve(socket: Box<WebSocketStream>, endpoint: Endpoint, entrance: Entrance) {
     let (number, client) = endpoint.service.live.enter();
     let _open = Open(endpoint.service.clone(), number);
-    Box::new(Connection::new(socket, endpoint, (number, client), header)).serve().await;
+    Box::new(Connection::new(socket, endpoint, (number, client), entrance)).serve().await;
 }

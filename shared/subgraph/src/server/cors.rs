@@ -22,7 +22,8 @@ impl Config {
     }
 }
 
-fn is_localhost(origin: &str) -> bool {
+/// Whether an origin is a page of this machine.
+pub(crate) fn is_localhost(origin: &str) -> bool {
     let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://")).unwrap_or_default();
     let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
     matches!(host, "localhost" | "127.0.0.1" | "[::1]")

@@ -6,6 +6,7 @@ use super::{
     app::{Answer, App, Mounted},
     limits::Limits,
 };
+use crate::{address::Proxies, metrics::Metrics};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt, stream};
 use http_body_util::{BodyExt, Empty, Full};
@@ -143,6 +144,8 @@ async fn serve(limits: Limits) -> (Server, Gate, mpsc::UnboundedReceiver<()>) {
         mounts: vec![("/raw", mounted)],
         local: LocalAddr(addr.into()),
         shutdown: shutdown.clone(),
+        metrics: Metrics::new("test").unwrap().requests,
+        proxies: Proxies::none(),
     };
     let ended = tokio::spawn(run(listener, Arc::new(app), limits));
     (Server { addr, shutdown, ended }, gate, arrivals)

@@ -8,6 +8,7 @@ use chrono::{TimeDelta, Utc};
 use events::{Envelope, contract::SessionRevoked, outbox};
 use serde_json::json;
 use std::time::{Duration, Instant};
+use subgraph::LiveLimits;
 use uuid::Uuid;
 
 #[tokio::test]
@@ -93,4 +94,51 @@ async fn it_is_closed_when_the_server_stops() {
     drop(client);
     stopped.await.unwrap().unwrap();
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+async fn limited(limits: &[&str]) -> Stage {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("talk.sqlite").display());
+    let flags = [&["--trusted-proxies=127.0.0.1"], limits].concat();
+    Stage::at(&url, folder, LiveLimits::default(), &flags).await
+}
+
+#[tokio::test]
+async fn each_operation_on_a_socket_counts() {
+    let stage = limited(&["--rate-limit-user=1/s:3"]).await;
+    let mut client = stage.client().await;
+    for id in 0..20 {
+        // Queries and subscriptions alike
+        let query = if id % 2 == 0 { "subscription { said { text } }" } else { "{ hello }" };
+        client.subscribe(&id.to_string(), query, json!({})).await;
+    }
+    let mut refused = 0;
+    while refused < 14 {
+        let heard = client.hear().await;
+        if heard["type"] == "error" {
+            assert_eq!(heard["payload"][0]["extensions"]["code"], "RATE_LIMITED", "{heard}");
+            assert_eq!(heard["payload"][0]["extensions"]["retryAfter"], 1);
+            refused += 1;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_connects_too_often_is_refused_before_the_upgrade() {
+    let stage = limited(&["--rate-limit-address=1/s:3"]).await;
+    let connect = async |from: &str| {
+        Client::with_headers(stage.running.addr, &[PROTOCOL, ("x-forwarded-for", from)]).await
+    };
+    let mut open = Vec::new();
+    let refusal = loop {
+        match connect("192.0.2.1").await {
+            Ok(client) => open.push(client),
+            Err(refusal) => break refusal,
+        }
+        assert!(open.len() < 20, "never refused");
+    };
+    assert!(open.len() >= 3);
+    assert_eq!(refusal.status(), 429);
+    assert_eq!(refusal.headers()["retry-after"], "1");
+    assert!(connect("192.0.2.2").await.is_ok());
 }

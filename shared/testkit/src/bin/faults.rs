@@ -29,5 +29,5 @@ async fn main() {
     let Arguments { minutes, rounds, seed, embedded } = Arguments::parse();
     let seed = seed.unwrap_or_else(|| u64::from(u32::from_le_bytes(Random::System.bytes())));
     let length = rounds.map_or(Length::Time(Duration::from_mins(minutes)), Length::Rounds);
-    faults::run(seed, embedded, length).await;
+    Box::pin(faults::run(seed, embedded, length)).await;
 }

@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ const TERMINATE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity 
 pub struct Postgres {
     // Dropped before its folder
     server: Server,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Postgres {
@@ -52,7 +52,7 @@ impl Postgres {
             init(folder.path()).and_then(|()| Server::spawn(Kind::Postgres { durable: true }, folder.path()));
         let mut server = spawned.unwrap_or_else(|error| panic!("{error:#}"));
         server.ready().await.unwrap_or_else(|error| panic!("{error:#}"));
-        Self { server, _folder: folder }
+        Self { server, folder }
     }
 
     /// Where it is, as `DATABASE_URL` takes it; the same after a restart.
@@ -89,6 +89,21 @@ impl Postgres {
         self.server.end(Signal::KILL).expect("a child can be killed");
     }
 
+    /// Makes it offer TLS from now on, with this certificate and key in PEM.
+    ///
+    /// # Panics
+    /// When it does not take them.
+    pub async fn offer_tls(&self, certificate: &str, key: &str) {
+        let data = data(self.folder.path());
+        give(&data.join("server.crt"), certificate).expect("the certificate is written");
+        give(&data.join("server.key"), key).expect("the key is written");
+        let connection = connect(&self.url()).await.expect("a connection");
+        for statement in ["ALTER SYSTEM SET ssl = on", "SELECT pg_reload_conf()"] {
+            connection.execute_unprepared(statement).await.expect("it is set");
+        }
+        connection.close().await.expect("the connection closes");
+    }
+
     /// Ends every session but the one that does it.
     ///
     /// # Panics
@@ -98,6 +113,17 @@ impl Postgres {
         connection.execute_unprepared(TERMINATE).await.expect("the sessions end");
         connection.close().await.expect("the connection closes");
     }
+}
+
+/// A file for the server, which it takes only when nobody else can read it.
+fn give(path: &Path, content: &str) -> Result<()> {
+    fs::write(path, content)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    if rustix::process::geteuid().is_root() {
+        let (user, group) = account(&fs::read_to_string("/etc/passwd")?)?;
+        chown(path, Some(user), Some(group))?;
+    }
+    Ok(())
 }
 
 pub(super) fn url(port: u16) -> String {

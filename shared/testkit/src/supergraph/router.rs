@@ -1,40 +1,28 @@
 //! The real Apollo Router over the services of one test.
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Ports, SERVICES};
+use super::{Ports, subgraph_urls};
 use crate::Service;
 
 /// The router as it is shipped; only the addresses are the test's.
-pub(super) fn spawn(data_dir: &Path, ports: &Ports) -> Service {
+pub(super) fn spawn(ports: &Ports, more: &[(&str, String)]) -> Service {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../router");
-    let supergraph = data_dir.join("supergraph.graphql");
-    let committed = fs::read_to_string(shipped.join("supergraph.graphql")).expect("the committed supergraph");
-    fs::write(&supergraph, routed(&committed, ports)).expect("a folder of the test's own");
     let [.., port, health_port] = ports;
-    let text = |path: &Path| path.display().to_string();
-    let config = text(&shipped.join("router.yaml"));
-    let environment = [
-        ("APOLLO_TELEMETRY_DISABLED", "1".to_owned()),
-        ("ROUTER_LISTEN", format!("127.0.0.1:{port}")),
-        ("ROUTER_HEALTH_LISTEN", format!("127.0.0.1:{health_port}")),
-        ("ROUTER_RHAI", text(&shipped.join("rhai"))),
+    let file = |name: &str| shipped.join(name).display().to_string();
+    let mut environment = vec![
+        ("APOLLO_TELEMETRY_DISABLED".to_owned(), "1".to_owned()),
+        ("ROUTER_LISTEN".to_owned(), format!("127.0.0.1:{port}")),
+        ("ROUTER_HEALTH_LISTEN".to_owned(), format!("127.0.0.1:{health_port}")),
+        ("ROUTER_RHAI".to_owned(), file("rhai")),
     ];
-    Service::spawn(router_binary(), ["--config", &config, "--supergraph", &text(&supergraph)], environment)
-}
-
-/// The supergraph with the URLs at which this test's services answer.
-fn routed(supergraph: &str, ports: &[u16]) -> String {
-    SERVICES.iter().zip(ports).fold(supergraph.to_owned(), |text, (name, port)| {
-        let entry = format!("@join__graph(name: \"{name}\", url: \"");
-        let (before, after) = text
-            .split_once(&entry)
-            .unwrap_or_else(|| panic!("the supergraph has no {name}; run `cargo compose`"));
-        let (_, after) = after.split_once('"').expect("a URL ends");
-        format!("{before}{entry}http://127.0.0.1:{port}/graphql\"{after}")
-    })
+    environment.extend(subgraph_urls(ports));
+    // With the addresses of receivers it refuses to start: it has ROUTER_OTLP_ENDPOINT
+    let more = more.iter().filter(|(name, _)| !name.starts_with("OTEL_EXPORTER_OTLP_"));
+    environment.extend(more.map(|(name, value)| ((*name).to_owned(), value.clone())));
+    let (config, supergraph) = (file("router.yaml"), file("supergraph.graphql"));
+    Service::spawn(router_binary(), ["--config", &config, "--supergraph", &supergraph], environment)
 }
 
 /// The Apollo Router's binary.

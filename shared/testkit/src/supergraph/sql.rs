@@ -1,16 +1,12 @@
 //! The services' databases: for rows that nothing in the system writes yet, and to see that nothing changed.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use sea_orm::DbBackend;
 use serde_json::Value;
 
-use super::{SERVICES, Supergraph};
-use crate::settle::Settling;
-
-/// Longer than what follows from anything that a test does.
-const SETTLED_WITHIN: Duration = Duration::from_secs(30);
+use super::{ROUTER, SERVICES, Supergraph};
+use crate::acceptance::System;
 
 /// The tables of one service.
 const SQLITE_TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'";
@@ -67,17 +63,30 @@ impl Supergraph {
         counts
     }
 
-    /// Waits until every service knows what happened in the others.
+    /// This system, for the steps of [`crate::acceptance`].
     ///
     /// # Panics
-    /// When that takes longer than half a minute: a service does not run.
-    pub async fn settled(&self) {
+    /// When the log of events cannot be opened.
+    pub async fn system(&self) -> System<'_> {
         let bus = self.bus.get_or_init(async || {
             events::open(None, self.data_dir())
                 .await
                 .unwrap_or_else(|error| panic!("the log of events: {error}"))
         });
-        let settling = Settling { databases: &self.databases, bus: bus.await };
-        settling.settle(SETTLED_WITHIN).await.unwrap_or_else(|why| panic!("it does not settle: {why}"));
+        System {
+            router: self.url(ROUTER),
+            live: format!("http://127.0.0.1:{}", self.port("notifications")),
+            databases: &self.databases,
+            bus: bus.await,
+            http: self.client.clone(),
+        }
+    }
+
+    /// Waits until every service knows what happened in the others.
+    ///
+    /// # Panics
+    /// When that takes longer than half a minute: a service does not run.
+    pub async fn settled(&self) {
+        self.system().await.settled().await;
     }
 }
