@@ -11,6 +11,8 @@
 \getenv tasks_password TASKS_DB_PASSWORD
 \getenv scoring_password SCORING_DB_PASSWORD
 \getenv notifications_password NOTIFICATIONS_DB_PASSWORD
+-- In containers, where it has one
+\getenv superuser_password POSTGRES_PASSWORD
 
 BEGIN;
 
@@ -30,6 +32,9 @@ ALTER ROLE interactions PASSWORD :'interactions_password';
 ALTER ROLE tasks PASSWORD :'tasks_password';
 ALTER ROLE scoring PASSWORD :'scoring_password';
 ALTER ROLE notifications PASSWORD :'notifications_password';
+\if :{?superuser_password}
+ALTER ROLE CURRENT_USER PASSWORD :'superuser_password';
+\endif
 
 GRANT CONNECT ON DATABASE :"DBNAME" TO accounts, leads, interactions, tasks, scoring, notifications;
 

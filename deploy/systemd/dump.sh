@@ -12,8 +12,8 @@ rm -rf "$partial"
 mkdir "$partial"
 runuser -u postgres -- pg_dumpall --roles-only >"$partial/roles.sql"
 runuser -u postgres -- pg_dump --format=custom leadgraph >"$partial/leadgraph.dump"
-# Whole enough to have a list of what is in it
-pg_restore --list "$partial/leadgraph.dump" >/dev/null
+# All of it can be read
+pg_restore --file=/dev/null "$partial/leadgraph.dump"
 cp -R /etc/leadgraph "$partial/etc"
 cp /var/lib/leadgraph/jwt-signing-key.pem "$partial/"
 sync

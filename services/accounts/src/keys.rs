@@ -21,6 +21,8 @@ use subgraph::{Config, LocalKeys, token::ALGORITHM};
 
 /// The flag that names the file.
 pub(crate) const FILE_FLAG: &str = "jwt-private-key-file";
+/// The file where none is configured, in the data folder.
+const FILE_NAME: &str = "jwt-signing-key.pem";
 /// Old keys that a rotation keeps.
 const KEPT: usize = 2;
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
@@ -100,6 +102,9 @@ impl SigningKey {
 pub(crate) fn fault(config: &Config) -> Option<String> {
     let how = "make it with `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out FILE && chmod 600 FILE`";
     let Some(file) = config.extra(FILE_FLAG).filter(|file| !file.is_empty()) else {
+        let made = config.data_dir.join(FILE_NAME);
+        let how =
+            if made.exists() { format!("name the one there is, {}", made.display()) } else { how.into() };
         return Some(format!(
             "JWT_PRIVATE_KEY_FILE is not set, and production makes no key by itself: {how}"
         ));
@@ -144,8 +149,7 @@ pub(crate) fn command(config: &Config, words: &[String]) -> anyhow::Result<()> {
 
 /// Puts a new key before the ones in the file.
 fn rotate(path: &Path) -> anyhow::Result<Arc<[SigningKey]>> {
-    let old = read_or_create(path)?;
-    drop(old);
+    check_replaceable(path)?;
     // Two rotations at once would lose the key of one, with which tokens may be signed already
     let lock = path.with_extension("lock");
     let lock = File::create(&lock).with_context(|| format!("cannot write {}", lock.display()))?;
@@ -157,10 +161,30 @@ fn rotate(path: &Path) -> anyhow::Result<Arc<[SigningKey]>> {
     parse(&text)
 }
 
+/// There is a file, and a new one in its place can be read by whoever reads this one.
+fn check_replaceable(path: &Path) -> anyhow::Result<()> {
+    let file = path.display();
+    let Ok(metadata) = fs::metadata(path) else {
+        bail!(
+            "there is no key in {file}: run it with the variables of the service (LEADGRAPH_DATA_DIR, JWT_PRIVATE_KEY_FILE)"
+        );
+    };
+    #[cfg(unix)]
+    {
+        let owner = std::os::unix::fs::MetadataExt::uid(&metadata);
+        let own = rustix::process::geteuid().as_raw();
+        ensure!(
+            owner == own,
+            "{file} belongs to the user {owner}: run it as that one, who has to read the new file"
+        );
+    }
+    Ok(())
+}
+
 /// The file with the keys that sign tokens.
 pub fn path(config: &Config) -> PathBuf {
     let file = config.extra(FILE_FLAG).filter(|file| !file.is_empty()).map(PathBuf::from);
-    file.unwrap_or_else(|| config.data_dir.join("jwt-signing-key.pem"))
+    file.unwrap_or_else(|| config.data_dir.join(FILE_NAME))
 }
 
 fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
@@ -232,6 +256,22 @@ mod tests {
             fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
             assert_eq!(fault(named).contains("others than its owner"), refused, "{mode:o}");
         }
+    }
+
+    #[test]
+    fn a_rotation_makes_no_first_key_and_takes_no_file_from_its_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        let refused = |path: &Path| format!("{:#}", rotate(path).err().unwrap());
+        assert!(refused(&path).starts_with("there is no key in "), "{}", refused(&path));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        let before = read_or_create(&path).unwrap();
+        // Only root can give a file away
+        #[cfg(unix)]
+        if std::os::unix::fs::chown(&path, Some(12_345), None).is_ok() {
+            assert!(refused(&path).contains("belongs to the user 12345"), "{}", refused(&path));
+        }
+        assert_eq!(read_or_create(&path).unwrap()[0].kid, before[0].kid);
     }
 
     #[test]

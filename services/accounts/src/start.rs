@@ -99,7 +99,8 @@ const MIN_DIFFERENT: usize = 5;
 pub(crate) fn weak_password(config: &Config) -> Option<String> {
     let set = |flag| config.extra(flag).filter(|value| !value.is_empty());
     let (email, password) = (set(EMAIL_FLAG).unwrap_or_default(), set(PASSWORD_FLAG)?);
-    let how = "make one with `openssl rand -base64 18`, and change it after signing in";
+    let how = "make one with `openssl rand -base64 18`, and change it after signing in; remove it and ADMIN_EMAIL where \
+               there is an administrator already";
     let (name, host) = email.split_once('@').unwrap_or((email, ""));
     let own = [email, name, host].map(fold);
     let few_different = password.chars().collect::<HashSet<_>>().len() < MIN_DIFFERENT;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use subgraph::{Rebuilt, Subgraph};
 
@@ -28,24 +28,33 @@ pub struct RebuildArgs {
 /// Does it for one service or all and prints what changed.
 ///
 /// # Errors
-/// There is no such service, it has no database, or an owner does not answer.
+/// There is no such service, none of those that were meant has a database, or an owner does not answer.
 pub async fn rebuild(args: &RebuildArgs) -> Result<()> {
+    let (mut found, mut missing) = (false, false);
     for service in services::named(args.service.as_deref())? {
-        let lines =
-            one(&service, args).await.with_context(|| format!("cannot rebuild {}", service.name()))?;
+        let name = service.name();
+        if service.views().next().is_none() {
+            print(&[format!("{name}: knows nothing of others")]).context("cannot print")?;
+            continue;
+        }
+        let lines = one(&service, args).await.with_context(|| format!("cannot rebuild {name}"))?;
+        (found, missing) = (found || lines.is_some(), missing || lines.is_none());
+        let lines = lines.unwrap_or_else(|| vec![format!("{name}: no database yet")]);
         print(&lines).context("cannot print")?;
     }
+    ensure!(
+        found || !missing,
+        "nothing was rebuilt: run it with the variables of the services (--data-dir, <SERVICE>_DATABASE_URL)"
+    );
     Ok(())
 }
 
-async fn one(service: &Subgraph, args: &RebuildArgs) -> Result<Vec<String>> {
+/// What changed; nothing where there is no database.
+async fn one(service: &Subgraph, args: &RebuildArgs) -> Result<Option<Vec<String>>> {
     let name = service.name();
-    if service.views().next().is_none() {
-        return Ok(vec![format!("{name}: knows nothing of others")]);
-    }
     let config = service.config_from([format!("--data-dir={}", args.data_dir.display())])?;
-    if args.all && service.migrations().open(name, &config).await?.is_none() {
-        return Ok(vec![format!("{name}: no database yet")]);
+    if service.migrations().open(name, &config).await?.is_none() {
+        return Ok(None);
     }
     // How many rows there will be is not known
     let bar = bar("{spinner} [{elapsed_precise}] {prefix} {msg} {pos} rows").with_prefix(name);
@@ -55,7 +64,7 @@ async fn one(service: &Subgraph, args: &RebuildArgs) -> Result<Vec<String>> {
     };
     let rebuilt = service.rebuild(config, args.force, &show).await;
     bar.finish_and_clear();
-    Ok(rebuilt?.iter().map(|view| line(name, view)).collect())
+    Ok(Some(rebuilt?.iter().map(|view| line(name, view)).collect()))
 }
 
 fn line(service: &str, Rebuilt { owner, kind, rows, changed, forgotten }: &Rebuilt) -> String {

@@ -12,7 +12,8 @@ use clap::Args;
 use futures_util::future::{join_all, select_all};
 use secrecy::ExposeSecret;
 use subgraph::{
-    Config, Environment, Running, Subgraph, raise_descriptor_limit, refuse, stop_signal, telemetry::LogFormat,
+    Config, Environment, Findings, Running, Subgraph, raise_descriptor_limit, refuse, stop_signal,
+    telemetry::LogFormat,
 };
 
 use crate::{
@@ -191,13 +192,12 @@ fn demo_decision(args: &UpArgs) -> Result<Option<bool>> {
 
 /// What production refuses, of all services at once and before anything is begun.
 fn refuse_unsafe(args: &UpArgs, services: &[(Subgraph, u16)]) -> Result<()> {
-    let mut faults = Vec::new();
+    let mut all = Findings::default();
     for (service, port) in services {
-        let found = service.findings(&configure(args, services, service, *port, None)?).faults;
-        // What is common to all is said once
-        faults.extend(found.into_iter().filter(|fault| !faults.contains(fault)).collect::<Vec<_>>());
+        all.add(service.findings(&configure(args, services, service, *port, None)?));
     }
-    refuse(&faults)
+    all.warn();
+    refuse(&all.faults)
 }
 
 /// What a subgraph is told beside its environment.

@@ -4,6 +4,8 @@
 // Helpers are tests too, which clippy knows by this
 #![cfg(test)]
 
+mod typed;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

@@ -15,7 +15,7 @@ const SOON: Duration = Duration::from_secs(20);
 /// Requests of one turn; the queue of spans is smaller.
 const TURN: usize = 100;
 /// What the line begins with that says that spans were lost.
-const LOST: &str = "spans could not be sent";
+const LOST: &str = "spans could not be sent and are lost";
 
 /// A service that sends all its traces somewhere, or nowhere.
 struct Sender {
@@ -99,10 +99,10 @@ async fn a_receiver_that_is_away_slow_or_broken_costs_a_request_nothing() {
         let (took, log) = sender.stop().await;
         assert!(took < Duration::from_secs(5), "{number} took {took:?} to stop:\n{log}");
         let lost = log.lines().filter(|line| line.contains(LOST)).count();
-        // The slow one has not given up yet
         let expected = match number {
-            0 | 4 => 0..=0,
-            2 => 0..=1,
+            0 => 0..=0,
+            // The queue is small for the good one, too
+            4 => 0..=1,
             _ => 1..=1,
         };
         assert!(expected.contains(&lost), "{number} says {lost} times that spans were lost:\n{log}");

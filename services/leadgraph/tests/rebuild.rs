@@ -106,6 +106,15 @@ async fn all_means_those_that_are_there() {
     assert_eq!(lines[0], "accounts: knows nothing of others");
     assert!(lines[1].starts_with("leads: session.revoked from accounts: 0 rows"), "{said}");
     assert!(lines[2..].iter().all(|line| line.ends_with(": no database yet")), "{said}");
+    // Where there is none at all, the folder is likely another one
+    for alone in ["tasks", "--all"] {
+        let nowhere = tempfile::tempdir().unwrap();
+        let folder = nowhere.path().display().to_string();
+        let output = stand.leadgraph(&["rebuild", alone, "--data-dir", &folder]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains("nothing was rebuilt"), "{alone}: {said}");
+        assert_eq!(std::fs::read_dir(nowhere.path()).unwrap().count(), 0, "{alone}");
+    }
     assert!(!stand.leadgraph(&["rebuild"]).status.success());
     assert!(!stand.leadgraph(&["rebuild", "leads", "--all"]).status.success());
 }

@@ -287,8 +287,22 @@ async fn work_through(supergraph: &Supergraph) -> String {
         assert_eq!(said(socket).await["type"], "next");
     }
     supergraph.data(&admin, "mutation { recalculateAllScores { __typename } }", json!({})).await;
+    ask_by_address(supergraph, &token).await;
     make_mistakes(supergraph, &token).await;
     token
+}
+
+/// As browsers may: the document and its variables stand in the address.
+async fn ask_by_address(supergraph: &Supergraph, token: &str) {
+    let mut address = reqwest::Url::parse(&supergraph.url("router")).unwrap();
+    let search = "query($text: String!) { leads(filter: { search: $text }) { id } me { email } }";
+    let variables = json!({ "text": WRITTEN[5] }).to_string();
+    address.query_pairs_mut().append_pair("query", search).append_pair("variables", &variables);
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = http.get(address).bearer_auth(token);
+    let answer = request.header("content-type", "application/json").send().await.unwrap();
+    let answer: Value = answer.json().await.unwrap();
+    assert_eq!(answer["data"]["me"]["email"], WRITTEN[2], "{answer:#}");
 }
 
 async fn work_on(supergraph: &Supergraph, token: &str, lead: i32) {

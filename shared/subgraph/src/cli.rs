@@ -120,6 +120,7 @@ impl Subgraph {
 async fn serve(subgraph: &Subgraph, config: Config) -> anyhow::Result<()> {
     telemetry::init(config.log_format(), "warn,leadgraph=info");
     descriptors::raise_limit();
+    subgraph.findings(&config).warn();
     // Listened for from the beginning: who sees it ready may ask it to stop at once
     let mut stop = std::pin::pin!(stop_signal());
     let mut running = tokio::select! {

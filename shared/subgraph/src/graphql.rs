@@ -72,9 +72,13 @@ impl Endpoint {
         let header = request.header("authorization");
         let caller = service.auth.caller(header, request_id(request, service), service.clock.now()).await;
         let caller = Caller { address: Sender::of(request).address, ..caller };
-        let id = caller.request_id.clone();
+        let (id, actor) = (caller.request_id.clone(), caller.actor.clone());
         let answer = match self.too_often(&mut operation, &caller) {
-            Some(refusal) => refusal,
+            Some(refusal) => {
+                let (request, actor, errors) = (&*id, &actor, &refusal.errors[..]);
+                span.answered(&Answered { kind: "refused", field: limits::UNKNOWN, request, actor, errors });
+                refusal
+            }
             None => self.serve(operation, self.admitted(caller).await, span).await,
         };
         let mut response = respond(StatusCode::OK, &answer);

@@ -56,11 +56,28 @@ impl Subgraph {
 
     /// Refuses to start where production does not allow it.
     pub(crate) fn must_be_safe(&self, config: &Config) -> anyhow::Result<()> {
-        let Findings { faults, warnings } = self.findings(config);
-        for warning in warnings {
-            tracing::warn!(target: "leadgraph", subgraph = self.name, "{warning}");
+        refuse(&self.findings(config).faults)
+    }
+}
+
+impl Findings {
+    /// Adds another service's; what is common to all is said once.
+    pub fn add(&mut self, other: Self) {
+        let Self { faults, warnings } = other;
+        for (all, more) in [(&mut self.faults, faults), (&mut self.warnings, warnings)] {
+            for words in more {
+                if !all.contains(&words) {
+                    all.push(words);
+                }
+            }
         }
-        refuse(&faults)
+    }
+
+    /// Logs what is only said.
+    pub fn warn(&self) {
+        for warning in &self.warnings {
+            tracing::warn!(target: "leadgraph", "{warning}");
+        }
     }
 }
 
@@ -174,8 +191,8 @@ fn warnings(config: &Config) -> Vec<String> {
             .into());
     }
     if !config.listen_addr.is_loopback() && config.trusted_proxies.is_empty() {
-        said.push("TRUSTED_PROXIES is not set: whatever comes through the router or a proxy counts as one address; list \
-                   their addresses"
+        said.push("TRUSTED_PROXIES is not set: whatever comes through the router or a proxy counts as one address, so that one \
+                   stranger's wrong passwords keep everybody from signing in; list their addresses"
             .into());
     }
     said
@@ -186,8 +203,13 @@ fn is_open_broker(urls: &SecretString) -> bool {
     servers(urls).any(|url| !is_near(&url) && url.username().is_empty())
 }
 
+/// The servers of an address, each of which may stand without `nats://`.
 fn servers(urls: &SecretString) -> impl Iterator<Item = Url> {
-    urls.expose_secret().split(',').filter_map(|url| Url::parse(url.trim()).ok())
+    let parse = |server: &str| {
+        let scheme = if server.contains("://") { "" } else { "nats://" };
+        Url::parse(&format!("{scheme}{server}")).ok()
+    };
+    urls.expose_secret().split(',').map(str::trim).filter_map(parse)
 }
 
 #[cfg(test)]

@@ -50,7 +50,6 @@ impl Folder {
     /// Gives it its name, once all of it is on disk.
     pub fn finish(mut self) -> Result<PathBuf> {
         let rename = || {
-            fs::remove_file(self.partial.join(MARK))?;
             sync(&self.partial)?;
             fs::rename(&self.partial, &self.name)?;
             sync(&parent(&self.name))
@@ -59,6 +58,10 @@ impl Folder {
             format!("cannot make {} out of {}", self.name.display(), self.partial.display())
         })?;
         self.finished = true;
+        // Not before: without it, another backup would take the folder for one that was given up
+        if let Err(error) = fs::remove_file(self.name.join(MARK)).and_then(|()| sync(&self.name)) {
+            tracing::warn!(%error, folder = %self.name.display(), "{MARK} stays in the backup, without effect");
+        }
         Ok(self.name.clone())
     }
 
@@ -151,6 +154,24 @@ mod tests {
         let there = Folder::begin(&name).err().unwrap().to_string();
         assert!(there.ends_with("is there already; choose another name"), "{there}");
         assert_eq!(names(&temp.path().join("a")), ["backup"]);
+    }
+
+    /// Where it is not, somebody else begins to fill the folder, which is empty when it gets its name.
+    #[test]
+    fn it_is_marked_as_long_as_it_has_no_name() {
+        let temp = tempfile::tempdir().unwrap();
+        for number in 0..50 {
+            let name = temp.path().join(number.to_string());
+            let folder = Folder::begin(&name).unwrap();
+            let (partial, mark) = (folder.path().to_owned(), folder.path().join(MARK));
+            let watched = std::thread::spawn(move || {
+                while mark.exists() {}
+                partial.exists()
+            });
+            folder.finish().unwrap();
+            assert!(!watched.join().unwrap(), "without a mark, and without a name");
+            assert_eq!(names(&name), [""; 0]);
+        }
     }
 
     #[test]

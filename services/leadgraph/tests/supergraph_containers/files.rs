@@ -81,6 +81,32 @@ fn the_router_and_the_services_look_for_each_subgraph_where_it_is() {
     }
 }
 
+/// Builds of one tag side by side get in each other's way.
+#[test]
+fn the_image_is_built_once() {
+    for resolved in [resolved::development(&[]), of_production()] {
+        let ours = resolved.services.iter().filter(|(_, entry)| entry.image == "leadgraph:local");
+        assert_eq!(ours.clone().count(), names().len() + 1);
+        let built: Vec<_> = resolved.services.iter().filter(|(_, entry)| entry.build.is_some()).collect();
+        assert!(matches!(built[..], [(name, _)] if name == "migrate"), "{built:?}");
+    }
+}
+
+/// With nothing filled in, as it is copied: the router takes an empty value as it is.
+#[test]
+fn the_example_changes_nothing_in_development() {
+    let (without, with) =
+        (resolved::development(&[]), resolved::development_with(&root().join(".env.example")));
+    let router = |resolved: &Resolved| resolved.services["router"].environment.clone();
+    assert_eq!(router(&with), router(&without));
+    assert!(router(&with).values().flatten().all(|value| !value.is_empty()));
+    let origins = router(&with)["ROUTER_CORS_ORIGINS"].clone().expect("a pattern");
+    assert!(
+        read("router/router.yaml").contains(&format!(":-{}}}\"]", origins.replace('\\', "\\\\"))),
+        "{origins}"
+    );
+}
+
 #[test]
 fn only_this_machine_reaches_what_is_published() {
     let ports = |resolved: &Resolved| {
@@ -208,7 +234,8 @@ fn the_linters_have_nothing_to_say() {
     succeeds(&programs::tool("HAPROXY"), &["-c", "-f", &haproxy.display().to_string()]);
     succeeds(&programs::tool("HADOLINT"), &[&root().join("Dockerfile").display().to_string()]);
     let scripts =
-        ["deploy/http-ok.sh", "deploy/postgres/init.sh"].map(|it| root().join(it).display().to_string());
+        ["deploy/http-ok.sh", "deploy/postgres/init.sh", "deploy/systemd/dump.sh", "deploy/systemd/run.sh"];
+    let scripts = scripts.map(|it| root().join(it).display().to_string());
     succeeds(&programs::tool("SHELLCHECK"), &scripts.each_ref().map(String::as_str));
     // With everything that it includes
     let nats = root().join("nats/container.conf").display().to_string();
@@ -216,8 +243,10 @@ fn the_linters_have_nothing_to_say() {
 }
 
 fn succeeds(program: &Path, args: &[&str]) {
-    let output =
-        Command::new(program).args(args).env("NATS_PASSWORD", "given").output().expect("the program runs");
+    let mut command = Command::new(program);
+    // One that is a number without the quotes, of which the files add a pair
+    command.args(args).env("NATS_PASSWORD", "\"12345\"");
+    let output = command.output().expect("the program runs");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{} {args:?}:\n{out}{err}", program.display());
 }

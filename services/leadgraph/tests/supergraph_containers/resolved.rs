@@ -1,6 +1,7 @@
-//! What docker-compose makes of the compose files: `docker-compose config`.
+//! What docker-compose makes of the compose files: `docker-compose config`, as 1.29 prints it; ./test insists on that one.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde::Deserialize;
@@ -20,6 +21,7 @@ pub struct Resolved {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Entry {
     pub image: String,
+    pub build: Option<serde_json::Value>,
     #[serde(default)]
     pub command: Vec<String>,
     /// Null is what is passed on when it is set, and is not set.
@@ -60,6 +62,11 @@ pub fn development(variables: &[(&str, String)]) -> Resolved {
     parsed(&config(&[], variables))
 }
 
+/// The same with a file of variables instead.
+pub fn development_with(file: &Path) -> Resolved {
+    parsed(&config_with(file, &[], &[]))
+}
+
 /// The same with the files of production.
 pub fn production(variables: &[(&str, String)]) -> Resolved {
     parsed(&config(&PRODUCTION, variables))
@@ -73,11 +80,15 @@ pub fn production_refusal(variables: &[(&str, String)]) -> String {
 }
 
 fn config(files: &[&str], variables: &[(&str, String)]) -> Output {
-    let kept = ["PATH", "HOME"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
-    let mut compose = Command::new("docker-compose");
     // Without the .env of whoever runs the tests
     let nothing = tempfile::NamedTempFile::new().expect("a temporary file");
-    compose.arg("--env-file").arg(nothing.path()).args(files).arg("config").current_dir(root());
+    config_with(nothing.path(), files, variables)
+}
+
+fn config_with(env_file: &Path, files: &[&str], variables: &[(&str, String)]) -> Output {
+    let kept = ["PATH", "HOME"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+    let mut compose = Command::new("docker-compose");
+    compose.arg("--env-file").arg(env_file).args(files).arg("config").current_dir(root());
     compose.env_clear().envs(kept).envs(variables.iter().map(|(name, value)| (name, value)));
     compose.output().expect("docker-compose, which ./test installs")
 }

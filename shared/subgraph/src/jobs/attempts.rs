@@ -63,6 +63,9 @@ pub(super) async fn hold(run: Run, kind: Kind, stop: &CancellationToken) {
     let span = service.tracer.job(&run.start);
     let outcome = span.run(Box::pin(work(run, kind, stop))).await.label();
     span.describe(|| vec![KeyValue::new("leadgraph.outcome", outcome)]);
+    if outcome == "failed" {
+        span.fail();
+    }
     let seconds = began.elapsed().as_secs_f64();
     tracing::info!(target: "leadgraph", subgraph = service.name, kind = kind.name, %id, outcome, seconds, "a job has ended here");
     service.metrics.jobs.ended.with_label_values(&[kind.name, outcome]).inc();

@@ -51,7 +51,7 @@ impl TelemetryConfig {
     ///
     /// # Errors
     /// In words for whoever set them: HTTP does not take one.
-    pub(super) fn headers(&self) -> anyhow::Result<HeaderMap> {
+    pub(crate) fn headers(&self) -> anyhow::Result<HeaderMap> {
         let mut headers = HeaderMap::new();
         let text = self.metrics.otlp_headers.as_ref().map_or("", |text| text.expose_secret());
         // A header may hold a password, so it is not repeated

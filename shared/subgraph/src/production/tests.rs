@@ -121,6 +121,8 @@ fn what_stands_in_the_containers_files_is_refused() {
     let broker =
         format!("--nats-url=nats://a:other@one:4222,nats://leadgraph:{DEVELOPMENT_PASSWORD}@nats:4222");
     assert_fault(&[&broker], "NATS_URL has the password of development");
+    let bare = format!("--nats-url=leadgraph:{DEVELOPMENT_PASSWORD}@nats:4222");
+    assert_fault(&[&bare], "NATS_URL has the password of development");
 }
 
 #[test]
@@ -128,7 +130,8 @@ fn what_is_only_unwise_is_said() {
     let warned = |flags: &[&str]| findings(flags).warnings;
     assert_eq!(warned(&["--cors-origins=https://crm.example.com,http://localhost:3000"]), [""; 0]);
     assert!(warned(&["--cors-origins=http://crm.example.com"])[0].starts_with("CORS_ORIGINS has http://crm"));
-    for open in ["nats://broker:4222", "nats://a:b@one:4222,nats://two:4222"] {
+    for open in ["nats://broker:4222", "nats://a:b@one:4222,nats://two:4222", "broker:4222", "10.0.0.5:4222"]
+    {
         assert!(warned(&[&format!("--nats-url={open}")])[0].starts_with("NATS_URL has no credentials"));
     }
     for closed in ["nats://127.0.0.1:4222", "nats://a:b@broker:4222", "tls://token@broker"] {

@@ -75,9 +75,13 @@ impl Extractor for Given<'_> {
     }
 }
 
+/// What others keep is kept on up to this length, as the specification asks: it goes into every event.
+const MAX_STATE: usize = 512;
+
 /// What goes on with a trace that somebody else has begun; a trace of its own, where nothing or nonsense is given.
 pub(crate) fn remote(parent: Option<&str>, state: Option<&str>) -> Context {
     let cx = Context::new();
+    let state = state.filter(|state| state.len() <= MAX_STATE);
     match parent {
         Some(parent) => TraceContextPropagator::new().extract_with_context(&cx, &Given { parent, state }),
         None => cx,
@@ -107,6 +111,13 @@ mod tests {
         let again = remote_of(&headers);
         assert_eq!(again.span().span_context().trace_id().to_string(), &HERE[3..35]);
         assert!(again.span().span_context().is_sampled() && again.span().span_context().is_remote());
+    }
+
+    #[test]
+    fn what_others_keep_is_dropped_when_it_is_long() {
+        let long = format!("a={},b={}", "x".repeat(250), "y".repeat(260));
+        let _current = remote(Some(HERE), Some(&long)).attach();
+        assert_eq!(Carried::current(), Carried { parent: Some(HERE.into()), state: None });
     }
 
     #[test]

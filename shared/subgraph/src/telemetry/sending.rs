@@ -2,17 +2,23 @@
 //! receives them.
 
 use super::{Tracer, settings::TelemetryConfig};
-use opentelemetry::{KeyValue, trace::TracerProvider};
-use opentelemetry_otlp::{Protocol, SpanExporter as Otlp, WithExportConfig};
+use anyhow::Context as _;
+use opentelemetry::{Context, KeyValue, trace::TracerProvider};
+use opentelemetry_otlp::{Protocol, SpanExporter as Otlp, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
     resource::{EnvResourceDetector, TelemetryResourceDetector},
-    trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracer, SdkTracerProvider, SpanData, SpanExporter},
+    trace::{
+        BatchConfigBuilder, BatchSpanProcessor, SdkTracer, SdkTracerProvider, Span, SpanData, SpanExporter,
+        SpanProcessor,
+    },
 };
 use std::{
-    sync::Mutex,
-    sync::PoisonError,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -35,15 +41,22 @@ impl Tracer {
     /// In words for whoever configured it: what is wrong.
     pub(crate) fn start(service: &'static str, config: &TelemetryConfig) -> anyhow::Result<Self> {
         let Some(url) = config.traces()? else { return Ok(Self::default()) };
-        let otlp =
-            Otlp::builder().with_http().with_protocol(Protocol::HttpBinary).with_endpoint(url).build()?;
-        let exporter = Complaining { service, otlp, lost: Mutex::default() };
+        let headers = config.headers()?.into_iter();
+        let headers =
+            headers.filter_map(|(name, value)| Some((name?.to_string(), value.to_str().ok()?.to_owned())));
+        let otlp = Otlp::builder().with_http().with_protocol(Protocol::HttpBinary).with_endpoint(url);
+        let otlp = otlp.with_headers(headers.collect()).build();
+        let otlp = otlp.context("traces cannot be sent as the OTEL_EXPORTER_OTLP_ variables say")?;
+        let complaints =
+            Arc::new(Complaints { service, waiting: AtomicUsize::new(0), lost: Mutex::default() });
+        let exporter = Complaining { otlp, complaints: complaints.clone() };
         let batches = BatchConfigBuilder::default()
             .with_max_queue_size(config.queue as usize)
             .with_max_export_batch_size(config.batch as usize)
             .with_scheduled_delay(Duration::from_millis(config.delay.into()))
             .build();
-        let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
+        let batches = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
+        let processor = Bounded { batches, complaints, queue: config.queue as usize };
         let provider = SdkTracerProvider::builder()
             .with_sampler(config.sampler())
             .with_resource(resource(service, config))
@@ -85,14 +98,15 @@ struct Lost {
 
 /// Says that spans are lost, and not too often.
 #[derive(Debug)]
-struct Complaining {
+struct Complaints {
     service: &'static str,
-    otlp: Otlp,
+    /// Spans that were neither sent nor lost yet.
+    waiting: AtomicUsize,
     lost: Mutex<Lost>,
 }
 
-impl Complaining {
-    fn complain(&self, spans: usize, error: &impl std::fmt::Display) {
+impl Complaints {
+    fn lost(&self, spans: usize, why: &impl std::fmt::Display) {
         let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
         lost.spans += spans;
         if lost.complained.is_some_and(|last| last.elapsed() < COMPLAINT_INTERVAL) {
@@ -101,18 +115,60 @@ impl Complaining {
         let Lost { spans, .. } =
             std::mem::replace(&mut *lost, Lost { spans: 0, complained: Some(Instant::now()) });
         tracing::warn!(
-            target: "leadgraph", subgraph = self.service, spans, %error,
+            target: "leadgraph", subgraph = self.service, spans, error = %why,
             "spans could not be sent and are lost (OTEL_EXPORTER_OTLP_ENDPOINT)"
         );
     }
+}
+
+/// Lets so many spans wait as the queue holds; OpenTelemetry's own queue drops more in silence.
+#[derive(Debug)]
+struct Bounded {
+    batches: BatchSpanProcessor,
+    complaints: Arc<Complaints>,
+    queue: usize,
+}
+
+impl SpanProcessor for Bounded {
+    fn on_start(&self, span: &mut Span, cx: &Context) {
+        self.batches.on_start(span, cx);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        if self.complaints.waiting.fetch_add(1, Ordering::Relaxed) < self.queue {
+            return self.batches.on_end(span);
+        }
+        self.complaints.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.complaints.lost(1, &"more wait than OTEL_BSP_MAX_QUEUE_SIZE lets");
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.batches.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.batches.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.batches.set_resource(resource);
+    }
+}
+
+/// Sends, and tells what could not be sent.
+#[derive(Debug)]
+struct Complaining {
+    otlp: Otlp,
+    complaints: Arc<Complaints>,
 }
 
 impl SpanExporter for Complaining {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
         let sent = self.otlp.export(batch).await;
+        self.complaints.waiting.fetch_sub(spans, Ordering::Relaxed);
         if let Err(error) = &sent {
-            self.complain(spans, error);
+            self.complaints.lost(spans, error);
         }
         sent
     }

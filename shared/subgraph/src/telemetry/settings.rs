@@ -177,6 +177,11 @@ fn address(variable: &str, text: &str) -> anyhow::Result<Url> {
     let help = || format!("{variable} is not an address such as http://127.0.0.1:4318");
     let url = Url::parse(text).with_context(help)?;
     ensure!(matches!(url.scheme(), "http" | "https") && url.has_host(), help());
+    let anonymous = url.username().is_empty() && url.password().is_none();
+    ensure!(
+        anonymous,
+        "{variable} has a user in it: put what the receiver asks for into OTEL_EXPORTER_OTLP_HEADERS"
+    );
     Ok(url)
 }
 
@@ -222,6 +227,7 @@ mod tests {
             (vec!["--otlp-endpoint=localhost:4318"], "OTEL_EXPORTER_OTLP_ENDPOINT"),
             (vec!["--otlp-endpoint=http://"], "OTEL_EXPORTER_OTLP_ENDPOINT"),
             (vec!["--otlp-traces-endpoint=?"], "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+            (vec!["--otlp-endpoint=http://user:secret@c"], "OTEL_EXPORTER_OTLP_ENDPOINT has a user"),
             (vec!["--otlp-endpoint=http://c", "--otlp-protocol=grpc"], "OTEL_EXPORTER_OTLP_PROTOCOL"),
             (vec!["--traces-sampler=often"], "--traces-sampler"),
             (vec!["--traces-share=1.5"], "--traces-share"),
