@@ -5,8 +5,9 @@ use crate::{
     user::{self, NewUser},
 };
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, SqlErr};
-use std::collections::HashSet;
-use subgraph::{Caller, Change, Config, Environment, Error, Result, Role, Service, validate::fold};
+use subgraph::{
+    Caller, Change, Config, Environment, Error, Result, Role, Service, different_characters, validate::fold,
+};
 
 /// The flag with the first administrator's e-mail.
 pub(crate) const EMAIL_FLAG: &str = "admin-email";
@@ -103,7 +104,7 @@ pub(crate) fn weak_password(config: &Config) -> Option<String> {
                there is an administrator already";
     let (name, host) = email.split_once('@').unwrap_or((email, ""));
     let own = [email, name, host].map(fold);
-    let few_different = password.chars().collect::<HashSet<_>>().len() < MIN_DIFFERENT;
+    let few_different = different_characters(password) < MIN_DIFFERENT;
     let why = if password.chars().count() < MIN_PASSWORD {
         format!("has fewer than {MIN_PASSWORD} characters")
     } else if own.contains(&fold(password)) {

@@ -90,7 +90,7 @@ async fn a_taken_port_is_named_with_the_way_to_another() {
     ] {
         let folder = tempfile();
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
-        let said = refused(&arguments(folder.path(), ports), &router_binary());
+        let said = refused(&ports.up(folder.path()), &router_binary());
         let expected = format!(
             "leadgraph: port {port} is taken, so {what} cannot listen on 127.0.0.1:{port}; stop what uses it, or choose \
              another port with {option}\n"
@@ -108,7 +108,7 @@ async fn a_folder_that_cannot_be_written_is_named() {
     fs::write(&file, "").unwrap();
     // Below a file nobody can write, not even root
     let data = file.join("data");
-    let said = refused(&arguments(&data, PortRow::free()), &router_binary());
+    let said = refused(&PortRow::free().up(&data), &router_binary());
     let expected = format!(
         "leadgraph: the data folder {} cannot be written; choose another with --data-dir: ",
         data.display()
@@ -120,7 +120,7 @@ async fn a_folder_that_cannot_be_written_is_named() {
 #[tokio::test]
 async fn a_missing_router_is_named() {
     let folder = tempfile();
-    let said = refused(&arguments(folder.path(), PortRow::free()), Path::new("/nowhere/router"));
+    let said = refused(&PortRow::free().up(folder.path()), Path::new("/nowhere/router"));
     assert_eq!(said, "leadgraph: APOLLO_ROUTER names /nowhere/router, which does not exist\n");
 }
 
@@ -131,19 +131,9 @@ fn the_checkout_is_composed() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn arguments(data: &Path, ports: PortRow) -> Vec<String> {
-    vec![
-        "up".into(),
-        format!("--data-dir={}", data.display()),
-        format!("--port={}", ports.router()),
-        format!("--health-port={}", ports.health()),
-        format!("--port-offset={}", ports.offset),
-    ]
-}
-
 async fn start(data: &Path, ports: PortRow) -> Service {
     let environment = [("APOLLO_ROUTER", router_binary())];
-    let mut launcher = Service::spawn(program(), arguments(data, ports), environment);
+    let mut launcher = Service::spawn(program(), ports.up(data), environment);
     let deadline = Instant::now() + STARTED_WITHIN;
     while table(&launcher.log()).last().is_none_or(|last| !last.starts_with("demo login")) {
         assert!(launcher.is_running(), "{}", launcher.log());

@@ -60,7 +60,7 @@ impl Production {
             ("CORS_ORIGINS", ORIGIN.into()),
         ];
         let program: PathBuf = env!("CARGO_BIN_EXE_leadgraph").into();
-        let launcher = Service::spawn(program, arguments(&folder.path().join("data"), ports), environment);
+        let launcher = Service::spawn(program, ports.up(&folder.path().join("data")), environment);
         let client = reqwest::Client::builder().timeout(SOON).no_proxy().build().unwrap();
         let mut started = Self { launcher, ports, client, _folder: folder };
         let began = Instant::now();
@@ -109,16 +109,6 @@ async fn json(request: RequestBuilder) -> Value {
 
 fn folder() -> TempDir {
     tempfile::Builder::new().prefix("leadgraph-production-").tempdir().unwrap()
-}
-
-fn arguments(data: &Path, ports: PortRow) -> Vec<String> {
-    vec![
-        "up".into(),
-        format!("--data-dir={}", data.display()),
-        format!("--port={}", ports.router()),
-        format!("--health-port={}", ports.health()),
-        format!("--port-offset={}", ports.offset),
-    ]
 }
 
 #[tokio::test]
@@ -277,7 +267,7 @@ fn the_launcher_says_all_that_it_refuses_at_once() {
         ("DATABASE_URL", "postgres://crm:crm@db.example.com/crm"),
     ];
     let program = Path::new(env!("CARGO_BIN_EXE_leadgraph"));
-    let (status, stdout, stderr) = run(program, &arguments(&data, PortRow::free()), &open);
+    let (status, stdout, stderr) = run(program, &PortRow::free().up(&data), &open);
     assert_eq!((status, stdout.as_str()), (Some(1), ""), "{stderr}");
     let mut lines = stderr.lines().filter(|line| !line.contains("WARN"));
     let first = lines.next().unwrap();

@@ -72,10 +72,10 @@ impl Endpoint {
         let header = request.header("authorization");
         let caller = service.auth.caller(header, request_id(request, service), service.clock.now()).await;
         let caller = Caller { address: Sender::of(request).address, ..caller };
-        let (id, actor) = (caller.request_id.clone(), caller.actor.clone());
+        let id = caller.request_id.clone();
         let answer = match self.too_often(&mut operation, &caller) {
             Some(refusal) => {
-                let (request, actor, errors) = (&*id, &actor, &refusal.errors[..]);
+                let (request, actor, errors) = (&*id, &caller.actor, &refusal.errors[..]);
                 span.answered(&Answered { kind: "refused", field: limits::UNKNOWN, request, actor, errors });
                 refusal
             }

@@ -104,7 +104,7 @@ pub use migrate::Migrations;
 pub use page::{Cursor, CursorConnection, Key, MAX_LIMIT, MAX_OFFSET, Offset, Page, PageRequest, to_int};
 pub use patch::Patch;
 pub use policy::{Access, Policy, Role};
-pub use production::{DEVELOPMENT_PASSWORD, DEVELOPMENT_SERVICE_KEY, Findings, refuse};
+pub use production::{DEVELOPMENT_PASSWORD, DEVELOPMENT_SERVICE_KEY, Findings, different_characters, refuse};
 pub use rate::{RateLimit, Rates, household};
 pub use rebuild::{Missing, Progress, Rebuilt, View};
 pub use revocation::Revocations;

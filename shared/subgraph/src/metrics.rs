@@ -8,7 +8,6 @@ mod otlp;
 mod process;
 pub(crate) mod push;
 mod requests;
-mod settings;
 
 pub(crate) use database::Connections;
 pub use database::DatabaseMetrics;
@@ -16,7 +15,6 @@ pub use events::EventMetrics;
 pub use jobs::JobMetrics;
 pub use live::LiveMetrics;
 pub use requests::RequestMetrics;
-pub use settings::MetricsConfig;
 
 use prometheus::{Encoder, Registry, TextEncoder, core::Collector, proto::MetricFamily};
 

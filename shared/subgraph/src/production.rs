@@ -103,12 +103,13 @@ fn service_key(config: &Config) -> Option<String> {
     if key.chars().count() < MIN_SERVICE_KEY {
         return Some(format!("SERVICE_KEY has fewer than {MIN_SERVICE_KEY} characters: {how}"));
     }
-    few_different(key)
+    (different_characters(key) < MIN_DIFFERENT)
         .then(|| format!("SERVICE_KEY has fewer than {MIN_DIFFERENT} different characters: {how}"))
 }
 
-fn few_different(secret: &str) -> bool {
-    secret.chars().collect::<HashSet<_>>().len() < MIN_DIFFERENT
+/// How many different characters a secret has.
+pub fn different_characters(secret: &str) -> usize {
+    secret.chars().collect::<HashSet<_>>().len()
 }
 
 fn demo(config: &Config) -> Option<String> {

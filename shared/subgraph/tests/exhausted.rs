@@ -2,11 +2,11 @@
 //! is the process's.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use async_graphql::{EmptyMutation, EmptySubscription, Object};
-use migrations::Chassis;
+mod greetings;
+
+use greetings::greetings;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{fs::File, io::Write, iter::repeat_with, sync::Mutex, time::Duration};
-use subgraph::{Policy, Subgraph};
 use testkit::TestKeys;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -29,17 +29,6 @@ impl Write for Log {
     }
 }
 
-#[derive(Default)]
-struct Query;
-
-#[Object]
-impl Query {
-    /// Says hello.
-    async fn hello(&self) -> &str {
-        "hello"
-    }
-}
-
 /// Takes every file descriptor that is left under a low bound.
 fn take_all() -> Vec<File> {
     let limits = getrlimit(Resource::Nofile);
@@ -52,8 +41,7 @@ async fn a_server_without_file_descriptors_waits_for_some() {
     tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).with_writer(|| Log).init();
     let folder = tempfile::tempdir().unwrap();
     TestKeys::shared().install(folder.path(), "greetings");
-    let policy = Policy::default().public(&["hello"]);
-    let subgraph = Subgraph::new::<Query, EmptyMutation, EmptySubscription, Chassis>("greetings", 0, policy);
+    let subgraph = greetings();
     let flags = [
         format!("--data-dir={}", folder.path().display()),
         format!("--database-url=sqlite://{}/own.sqlite?mode=rwc", folder.path().display()),

@@ -1,26 +1,16 @@
 //! A subgraph's one port: GraphQL, routes of poem, and services beside them.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use async_graphql::{EmptyMutation, EmptySubscription, Object};
+mod greetings;
+
 use bytes::Bytes;
+use greetings::greetings;
 use http_body_util::{BodyExt, Full};
-use migrations::Chassis;
 use poem::{EndpointExt, endpoint::make_sync};
 use reqwest::{Client, StatusCode};
 use std::{io::Error, path::Path, sync::Arc};
-use subgraph::{Mounted, Policy, Running, Service, Subgraph};
+use subgraph::{Mounted, Running, Service};
 use testkit::{TestKeys, free_port};
-
-#[derive(Default)]
-struct Query;
-
-#[Object]
-impl Query {
-    /// Says hello.
-    async fn hello(&self) -> &str {
-        "hello"
-    }
-}
 
 fn mount(service: &Service) -> Mounted {
     let name = service.name;
@@ -36,8 +26,7 @@ async fn start(folder: &Path, port: u16) -> anyhow::Result<Running> {
 }
 
 async fn start_with(folder: &Path, port: u16, more: &[&str]) -> anyhow::Result<Running> {
-    let policy = Policy::default().public(&["hello"]);
-    let subgraph = Subgraph::new::<Query, EmptyMutation, EmptySubscription, Chassis>("greetings", 0, policy)
+    let subgraph = greetings()
         .routes(|_| vec![("/more", make_sync(|_| "more").map_to_response().boxed())])
         .beside("/beside", mount);
     TestKeys::shared().install(folder, "greetings");

@@ -2,25 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use async_graphql::{EmptyMutation, EmptySubscription, Object};
-use migrations::Chassis;
+mod greetings;
+
+use greetings::greetings;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use std::{fs, path::Path, time::Duration};
-use subgraph::{Clock, Policy, Random, Subgraph};
+use subgraph::{Clock, Random};
 use testkit::servers::Postgres;
 use tokio::time::sleep;
-
-#[derive(Default)]
-struct Query;
-
-#[Object]
-impl Query {
-    /// Says hello.
-    async fn hello(&self) -> &str {
-        "hello"
-    }
-}
 
 /// An authority, in a file as clients want it, and a server's certificate and key by it.
 fn certificates(folder: &Path) -> (String, String) {
@@ -36,8 +26,7 @@ fn certificates(folder: &Path) -> (String, String) {
 
 /// Starts over this database, and says whether what goes there is encrypted.
 async fn start(url: &str, folder: &Path) -> anyhow::Result<bool> {
-    let policy = Policy::default().public(&["hello"]);
-    let subgraph = Subgraph::new::<Query, EmptyMutation, EmptySubscription, Chassis>("greetings", 0, policy);
+    let subgraph = greetings();
     let flags = [format!("--database-url={url}"), format!("--data-dir={}", folder.display())];
     let endpoint = subgraph.prepare(subgraph.config_from(flags)?, Clock::System, Random::System).await?;
     let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";

@@ -15,6 +15,7 @@ pub mod otlp;
 mod ports;
 mod process;
 pub mod provider;
+pub mod report;
 mod scenario;
 pub mod sdl;
 pub mod servers;

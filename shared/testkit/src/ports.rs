@@ -1,6 +1,7 @@
 //! Ports for the whole system in one process.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::process;
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -39,6 +40,18 @@ impl PortRow {
     #[must_use]
     pub fn health(self) -> u16 {
         4_007 + self.offset
+    }
+
+    /// What `leadgraph up` is told, over this data folder.
+    #[must_use]
+    pub fn up(self, data: &Path) -> Vec<String> {
+        vec![
+            "up".into(),
+            format!("--data-dir={}", data.display()),
+            format!("--port={}", self.router()),
+            format!("--health-port={}", self.health()),
+            format!("--port-offset={}", self.offset),
+        ]
     }
 
     /// Every port of the row; the services' are the ones between.

@@ -9,13 +9,13 @@ use crate::{
     audience::Audience,
     child::{memory, processor_time},
     raw::RawServer,
-    report::{Report, as_f64, beside, median, quantile, title},
     services::{Fleet, token},
 };
 use anyhow::{Result, ensure};
 use events::{Bus, Envelope, Event, LocalBus, contract::ScoresRecalculated, outbox};
 use std::{sync::Arc, time::Duration};
 use subgraph::{Clock, Random};
+use testkit::report::{Report, as_f64, beside, median, quantile, title};
 use tokio::time::sleep;
 
 /// Frames per second, as a share of the bare server's.

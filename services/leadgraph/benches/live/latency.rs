@@ -9,7 +9,6 @@
 
 use crate::{
     audience::{self, Socket},
-    report::{Report, as_f64, beside, median, quantile, title},
     services::{Fleet, token},
 };
 use anyhow::{Context, Result, ensure};
@@ -21,6 +20,7 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
+use testkit::report::{Report, as_f64, beside, median, quantile, title};
 use testkit::servers::{Nats, Postgres};
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},

@@ -18,14 +18,13 @@ mod broadcast;
 mod child;
 mod latency;
 mod raw;
-mod report;
 mod services;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use report::Report;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::process::ExitCode;
+use testkit::report::Report;
 
 /// File descriptors of a process beside those of its sockets.
 const OTHER_FILES: usize = 200;

@@ -10,15 +10,14 @@
 
 mod product;
 mod receiver;
-mod report;
 mod turns;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use product::{Pair, seeded};
 use receiver::Receiver;
-use report::Report;
 use std::process::ExitCode;
+use testkit::report::Report;
 
 /// Throughput without telemetry, as a multiple of that with it.
 const MAX_RATIO: f64 = 1.05;
@@ -96,6 +95,8 @@ async fn measure(what: &What) -> Result<bool> {
         traces > 0 && metrics > 0,
         "the receiver was sent {traces} times traces and {metrics} times metrics"
     );
-    report::title(&format!("The receiver was sent traces {traces} times and metrics {metrics} times"));
+    testkit::report::title(&format!(
+        "The receiver was sent traces {traces} times and metrics {metrics} times"
+    ));
     Ok(report.all_kept())
 }

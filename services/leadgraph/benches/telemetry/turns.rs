@@ -1,10 +1,6 @@
 //! Two that answer the same query in short turns, so that what happens to the machine happens to both.
 
-use crate::{
-    MAX_RATIO,
-    product::token,
-    report::{Report, beside, median, title},
-};
+use crate::{MAX_RATIO, product::token};
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
 use reqwest::Client;
@@ -13,6 +9,7 @@ use std::{
     fs,
     time::{Duration, Instant},
 };
+use testkit::report::{Report, beside, median, title};
 
 /// How long a turn is.
 const TURN: Duration = Duration::from_millis(500);
@@ -80,6 +77,7 @@ impl Outcome {
             "throughput, without telemetry to with",
             ratio(|with, without| without.rate / with.rate),
             MAX_RATIO,
+            "",
         );
     }
 }

@@ -3,7 +3,6 @@
 use crate::{
     client::Client,
     product::{Product, postgres},
-    report::{Report, beside, median, quantile, title},
     seed::{self, LAST, Size},
     statement, top,
 };
@@ -12,6 +11,7 @@ use scoring::model::{DecayedSum, ScoreModel};
 use sea_orm::FromQueryResult;
 use std::time::{Duration, Instant};
 use subgraph::Clock;
+use testkit::report::{Report, beside, median, quantile, title};
 
 /// Time of the service, as a share of the statement's.
 const MAX_RATIO: f64 = 1.3;

@@ -1,9 +1,6 @@
 //! What one more interaction costs: told over the bus to the service in this process, until its change is committed.
 
-use crate::{
-    product::{connect, execute, flags, folder, postgres},
-    report::{Report, as_f64, beside, median, title},
-};
+use crate::product::{connect, execute, flags, folder, postgres};
 use anyhow::{Context, Result, ensure};
 use events::{
     Bus, Envelope, Event, LocalBus,
@@ -16,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 use subgraph::{Clock, Config, Random};
+use testkit::report::{Report, as_f64, beside, median, title};
 use tokio::time::sleep;
 
 /// Interactions that the two leads have before.

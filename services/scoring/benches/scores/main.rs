@@ -17,15 +17,14 @@ mod bulk;
 mod client;
 mod live;
 mod product;
-mod report;
 mod seed;
 mod statement;
 mod top;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
-use report::Report;
 use std::process::ExitCode;
+use testkit::report::Report;
 
 /// What is measured.
 #[derive(Parser)]

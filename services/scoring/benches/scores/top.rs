@@ -3,11 +3,11 @@
 use crate::{
     client::Client,
     product::Product,
-    report::{Report, beside, median, title},
     seed::{self, Size},
 };
 use anyhow::{Context, Result};
 use sea_orm::{ConnectionTrait, Database};
+use testkit::report::{Report, beside, median, title};
 use testkit::servers::Postgres;
 
 /// The few.

@@ -38,7 +38,7 @@ impl Target {
         let Some(url) = config.metrics()? else { return Ok(None) };
         let mut headers = config.headers()?;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-        let every = Duration::from_millis(config.metrics.metrics_interval.into());
+        let every = Duration::from_millis(config.metrics_interval.into());
         Ok(Some(Self { url, headers, every }))
     }
 }

@@ -1,10 +1,12 @@
 //! What the standard variables of OpenTelemetry say, checked before anything is sent.
 
-use crate::metrics::MetricsConfig;
 use anyhow::{Context, bail, ensure};
 use clap::{ArgAction, Args, ValueEnum};
 use opentelemetry_sdk::trace::Sampler;
+use percent_encoding::percent_decode_str;
+use poem::http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;
+use secrecy::{ExposeSecret, SecretString};
 
 /// Where something that is told outside goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -52,6 +54,10 @@ pub struct TelemetryConfig {
     /// Whether traces are sent.
     #[arg(long = "traces-exporter", env = "OTEL_TRACES_EXPORTER", value_enum, default_value = "otlp")]
     pub traces_exporter: Exporter,
+
+    /// Headers that are sent along, such as `authorization=Bearer%20abc`, separated by commas.
+    #[arg(long = "otlp-headers", env = "OTEL_EXPORTER_OTLP_HEADERS", hide_env_values = true)]
+    pub headers: Option<SecretString>,
 
     /// The form in which they are sent; there is one.
     #[arg(long = "otlp-protocol", env = "OTEL_EXPORTER_OTLP_PROTOCOL", default_value = "http/protobuf")]
@@ -105,9 +111,26 @@ pub struct TelemetryConfig {
     )]
     pub delay: u32,
 
-    /// What concerns metrics alone.
-    #[command(flatten)]
-    pub metrics: MetricsConfig,
+    /// Where metrics are sent, as a whole address, if not below the endpoint.
+    #[arg(
+        long = "otlp-metrics-endpoint",
+        env = "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        hide_env_values = true
+    )]
+    pub metrics_endpoint: Option<String>,
+
+    /// Whether metrics are sent.
+    #[arg(long = "metrics-exporter", env = "OTEL_METRICS_EXPORTER", value_enum, default_value = "otlp")]
+    pub metrics_exporter: Exporter,
+
+    /// How often metrics are sent, in milliseconds.
+    #[arg(
+        long = "metrics-interval",
+        env = "OTEL_METRIC_EXPORT_INTERVAL",
+        default_value_t = 60_000,
+        value_parser = clap::value_parser!(u32).range(100..=3_600_000)
+    )]
+    pub metrics_interval: u32,
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -123,6 +146,34 @@ impl TelemetryConfig {
     pub fn traces(&self) -> anyhow::Result<Option<Url>> {
         let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", self.traces_endpoint.as_deref());
         self.receiver(self.traces_exporter, own, "v1/traces")
+    }
+
+    /// The headers that are sent along.
+    ///
+    /// # Errors
+    /// In words for whoever set them: HTTP does not take one.
+    pub(crate) fn headers(&self) -> anyhow::Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        let text = self.headers.as_ref().map_or("", |text| text.expose_secret());
+        // A header may hold a password, so it is not repeated
+        let help = "OTEL_EXPORTER_OTLP_HEADERS is not a list of headers such as name=value,other=value";
+        for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').context(help)?;
+            let value = percent_decode_str(value.trim()).decode_utf8().context(help)?;
+            let mut value = HeaderValue::from_str(&value).context(help)?;
+            value.set_sensitive(true);
+            headers.insert(HeaderName::try_from(name.trim()).context(help)?, value);
+        }
+        Ok(headers)
+    }
+
+    /// Where metrics go, if they are sent.
+    ///
+    /// # Errors
+    /// In words for whoever set it: it is no address of HTTP, or another protocol is asked for.
+    pub fn metrics(&self) -> anyhow::Result<Option<Url>> {
+        let own = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", self.metrics_endpoint.as_deref());
+        self.receiver(self.metrics_exporter, own, "v1/metrics")
     }
 
     /// Where one kind of telemetry goes: to its own address if there is one, else to its path below the endpoint.
@@ -246,5 +297,31 @@ mod tests {
         assert_eq!(sampler(&["--traces-share=0.1"]), "ParentBased(TraceIdRatioBased(0.1))");
         assert_eq!(sampler(&[]), "ParentBased(TraceIdRatioBased(1.0))");
         assert_eq!(sampler(&["--traces-sampler=always_off"]), "AlwaysOff");
+    }
+
+    #[test]
+    fn headers_are_decoded_and_what_is_none_is_refused() {
+        let headers =
+            config(&["--otlp-headers=authorization=Bearer%20a=b, x-tenant = 7"]).unwrap().headers().unwrap();
+        assert_eq!(headers["authorization"], "Bearer a=b");
+        assert_eq!(headers["x-tenant"], "7");
+        for wrong in ["secret", "a b=c", "a=%ff", "a=b%0a"] {
+            let why = config(&["--otlp-headers", wrong]).unwrap().headers().unwrap_err().to_string();
+            assert!(why.contains("OTEL_EXPORTER_OTLP_HEADERS") && !why.contains(wrong), "{why}");
+        }
+    }
+
+    fn metrics(flags: &[&str]) -> Option<String> {
+        config(flags).unwrap().metrics().unwrap().map(String::from)
+    }
+
+    #[test]
+    fn metrics_go_below_the_endpoint_to_their_own_address_or_nowhere() {
+        let endpoint = "--otlp-endpoint=http://c:4318";
+        assert_eq!(metrics(&[endpoint]).unwrap(), "http://c:4318/v1/metrics");
+        assert_eq!(metrics(&[endpoint, "--otlp-metrics-endpoint=http://d/x"]).unwrap(), "http://d/x");
+        assert_eq!(metrics(&[endpoint, "--metrics-exporter=none"]), None);
+        assert_eq!(metrics(&[endpoint, "--traces-exporter=none"]).unwrap(), "http://c:4318/v1/metrics");
+        assert_eq!(metrics(&[]), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What is printed, and whether the limits are kept.
+//! What a bench prints, and whether its limits are kept.
 
 /// Prints what the next lines are about.
 pub fn title(text: &str) {
@@ -11,7 +11,7 @@ pub fn beside(name: &str, value: f64, unit: &str) {
 }
 
 /// The measures that have limits.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Report {
     broken: bool,
 }
@@ -19,22 +19,32 @@ pub struct Report {
 impl Report {
     /// A measure that has a limit above.
     pub fn at_most(&mut self, name: &str, value: f64, limit: f64, unit: &str) {
-        let kept = value <= limit;
+        self.judge(name, value, unit, &format!("at most {limit}"), value <= limit);
+    }
+
+    /// A measure that has a limit below.
+    pub fn at_least(&mut self, name: &str, value: f64, limit: f64, unit: &str) {
+        self.judge(name, value, unit, &format!("at least {limit}"), value >= limit);
+    }
+
+    fn judge(&mut self, name: &str, value: f64, unit: &str, limit: &str, kept: bool) {
         let verdict = if kept { "ok" } else { "LIMIT BROKEN" };
-        println!("  {name:<58} {value:>10.2} {unit:<9} at most {limit:.1}: {verdict}");
+        println!("  {name:<58} {value:>10.3} {unit:<9} {limit}: {verdict}");
         self.broken |= !kept;
     }
 
     /// Whether all limits are kept.
+    #[must_use]
     pub fn all_kept(&self) -> bool {
         !self.broken
     }
 }
 
-/// The value below which this share of the samples lies, 0.5 for the median.
+/// The value below which this share of the samples lies.
 ///
 /// # Panics
 /// Without samples.
+#[must_use]
 pub fn quantile(samples: &[f64], share: f64) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -44,13 +54,25 @@ pub fn quantile(samples: &[f64], share: f64) -> f64 {
     sorted[above.count().saturating_sub(1)]
 }
 
-/// The median.
+/// The middle one of the samples, or the middle between two.
+///
+/// # Panics
+/// Without samples.
+#[must_use]
 pub fn median(samples: &[f64]) -> f64 {
-    quantile(samples, 0.5)
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    if sorted.len().is_multiple_of(2) {
+        f64::midpoint(sorted[middle - 1], sorted[middle])
+    } else {
+        sorted[middle]
+    }
 }
 
 /// Counts are far below where this is inexact.
 #[expect(clippy::cast_precision_loss, reason = "a count of sockets or samples")]
+#[must_use]
 pub fn as_f64(count: usize) -> f64 {
     count as f64
 }
